@@ -1,0 +1,222 @@
+/* tidemark/store.h - the watermark store: one durable mark per (device, peer, resource).
+ *
+ * The mark of (device, peer, resource) says: `device` has applied every row of `resource` whose stamp in
+ * `peer`'s feed is <= the watermark, in that version or a newer one. An absent mark is below every time,
+ * and TIDE_TIME_NONE stands for it wherever a time is compared.
+ *
+ * A store is one LMDB file (plus LMDB's "-lock" file beside it), shared by any number of processes.
+ *
+ *     tide_store *store;
+ *     int rc = tide_open("sync.mdb", NULL, &store);
+ *     rc = tide_advance_range(store, device, peer, "entry", after, upto);
+ *     tide_close(store);
+ *
+ * Threads: a handle may be used by any number of threads at once; only tide_close must be the last call.
+ * Two handles on one file in one process share everything but their detail text.
+ * Fork: in a forked child every call on an inherited handle answers TIDE_EFORKED and touches nothing;
+ * tide_close frees what it can. A child may open the file anew.
+ *
+ * Every call may also answer TIDE_EINVAL (a NULL or malformed argument, before any I/O), TIDE_ENOMEM,
+ * TIDE_EIO, TIDE_ENOSPC, TIDE_EFULL, TIDE_EACCES, TIDE_EBUSY (LMDB's reader table is full, or the call
+ * came from inside a barrier), TIDE_ECORRUPT (a record that fails its check: never a value, never
+ * "absent"), TIDE_EFORKED, TIDE_EUNKNOWN (a flush to disk failed: whether the last change is there is not
+ * known, and every later call on the file gives the same answer until all its handles are closed and it
+ * is opened again). tide_detail has the particulars. Calls that write give up after TIDE_ENOSPC or
+ * TIDE_EFULL with nothing changed; the store stays open and readable.
+ */
+#ifndef TIDEMARK_STORE_H
+#define TIDEMARK_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uuid/uuid.h>
+
+#include <tidemark/error.h>
+#include <tidemark/time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A resource name: 1 to 437 bytes of valid UTF-8 without '|' and control characters (U+0000 to U+001F,
+ * U+007F to U+009F). 437 is LMDB's 511 bytes of key less two UUIDs and two bars. */
+#define TIDE_RESOURCE_MAX 437
+
+typedef struct tide_store tide_store;
+
+typedef struct tide_mark {
+    tide_time watermark;  /* how far */
+    tide_time updated_at; /* when the mark was last written, by the clock of that process */
+    tide_time epoch;      /* when the peer's feed began; TIDE_TIME_NONE where not known */
+} tide_mark;
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+enum {
+    TIDE_DEFAULT_DURABILITY = 0, /* per call: as the handle says; at open: TIDE_DURABLE */
+    TIDE_DURABLE = 1,            /* returns when the change is on disk; survives a power cut */
+    TIDE_DEFERRED = 2            /* may return before; kept by tide_flush, tide_close or any durable
+                                    call on the file. A crash falls back to the last of those, which
+                                    only makes a device read rows again. */
+};
+
+enum {
+    TIDE_REFUSE = 0,    /* an unusable file makes tide_open fail; it is left as it is */
+    TIDE_MOVE_ASIDE = 1 /* it is renamed to PATH.unusable-TIME and a new store begins */
+};
+
+enum { TIDE_MUST_EXIST = 1u }; /* flag: never create the file */
+
+/* Receives one line about something that happened outside the answer of a call: why tide_open failed,
+ * where an unusable file went. `text` is valid during the call only. Must not call the store. */
+typedef void tide_notice_fn(void *ctx, int code, const char *text);
+
+/* The time for updated_at; NULL: the system's real-time clock. Called inside calls that write. */
+typedef tide_time tide_clock_fn(void *ctx);
+
+typedef struct tide_options {
+    uint32_t size;           /* sizeof(tide_options); set by tide_options_init */
+    uint32_t flags;          /* 0 or TIDE_MUST_EXIST */
+    uint32_t durability;     /* of this handle's calls that do not say otherwise */
+    uint32_t on_unusable;    /* TIDE_REFUSE (default) or TIDE_MOVE_ASIDE */
+    uint32_t max_readers;    /* slots for concurrent readers of all processes: 1 to 65536, default 1024 */
+    uint32_t reserved;       /* 0 */
+    uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
+                                it fits. The file is only as large as its content. */
+    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; default 1 TiB */
+    tide_notice_fn *notice;  /* may be NULL */
+    void *notice_ctx;
+    tide_clock_fn *clock; /* may be NULL */
+    void *clock_ctx;
+} tide_options;
+
+TIDE_API void tide_options_init(tide_options *options);
+
+/* Opens or creates the store in the file `path`, whose folder must exist. `options` NULL: defaults.
+ * A new file is born whole: made under another name beside it, flushed, then renamed; mode 0600.
+ * The first opener of a file in a process decides map size, largest size, reader slots and clock; later
+ * handles in that process join it.
+ *
+ * TIDE_OK; TIDE_ENOENT: no such folder, or no file and TIDE_MUST_EXIST; TIDE_EACCES; TIDE_EFORMAT: not a
+ * store, or of another format version; TIDE_ECORRUPT: shorter than its own metadata says, or damaged;
+ * TIDE_EFILESYSTEM: NFS, SMB, 9p or FUSE, where LMDB's locks and map do not work; TIDE_EINVAL; TIDE_EIO;
+ * TIDE_ENOSPC; TIDE_ENOMEM (also: not enough address space for 1 MiB of map); TIDE_EBUSY: another program
+ * is just creating or recovering the file. *out is NULL on failure. */
+TIDE_API int tide_open(const char *path, const tide_options *options, tide_store **out);
+
+/* Flushes what is pending and gives the handle back; `store` may be NULL. The outcome of that flush is
+ * lost here: call tide_flush first where it matters. */
+TIDE_API void tide_close(tide_store *store);
+
+/* ---- one mark ----------------------------------------------------------------------------------- */
+
+/* Reads the mark as this process sees it, pending advances included.
+ * TIDE_OK; TIDE_ABSENT: *out is untouched. */
+TIDE_API int tide_get(tide_store *store, const uuid_t device, const uuid_t peer,
+                      const char *resource, tide_mark *out);
+
+/* Raises the mark to `upto` if that is newer; its epoch stays. `upto` is TIDE_TIME_MIN or later.
+ * TIDE_OK: raised; TIDE_STALE: the mark was there or further already. */
+TIDE_API int tide_advance(tide_store *store, const uuid_t device, const uuid_t peer,
+                          const char *resource, tide_time upto);
+
+/* Raises the mark over the range (after, upto] if the range joins on: after <= mark < upto. `after`
+ * TIDE_TIME_NONE is the beginning of the feed. `after` must be below `upto` (TIDE_EINVAL).
+ * TIDE_OK: raised; TIDE_STALE: upto <= mark; TIDE_GAP: mark < after, rows between would be lost. */
+TIDE_API int tide_advance_range(tide_store *store, const uuid_t device, const uuid_t peer,
+                                const char *resource, tide_time after, tide_time upto);
+
+/* Sets the mark from exactly `expected` (TIDE_TIME_NONE: absent) to `desired` (TIDE_TIME_NONE: remove it),
+ * forward or backward; always durable. This is how an operator rewinds or resets. The epoch stays; a mark
+ * made this way has none. Setting a mark to the value it has is TIDE_OK.
+ * TIDE_OK; TIDE_CONFLICT: the mark was not `expected`. */
+TIDE_API int tide_compare_and_set(tide_store *store, const uuid_t device, const uuid_t peer,
+                                  const char *resource, tide_time expected, tide_time desired);
+
+/* ---- several marks ------------------------------------------------------------------------------ */
+
+typedef struct tide_step {
+    const unsigned char *device; /* 16 bytes */
+    const unsigned char *peer;   /* 16 bytes */
+    const char *resource;
+    tide_time after; /* as in tide_advance_range; TIDE_TIME_NONE joins on to any mark */
+    tide_time upto;
+    tide_time epoch; /* TIDE_TIME_NONE: whatever the mark has; else the mark must have this epoch, and an
+                        absent mark takes it */
+} tide_step;
+
+#define TIDE_STEPS_MAX 4096
+
+/* Advances up to TIDE_STEPS_MAX marks, each like tide_advance_range, all or none. `durability` as above.
+ * TIDE_OK: at least one was raised, the others were there or further; TIDE_STALE: all were; TIDE_GAP: one
+ * does not join on; TIDE_CONFLICT: one belongs to another epoch. The last two change nothing. A mark may
+ * be named several times; later steps then see the earlier ones. */
+TIDE_API int tide_advance_many(tide_store *store, const tide_step *steps, size_t count,
+                               uint32_t durability);
+
+/* Called for each mark; the pointers are valid during the call only. Non-zero stops the walk and is
+ * returned by it. The callback may call the store. */
+typedef int tide_each_fn(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
+                         const tide_mark *mark);
+
+/* Walks the marks in key order: by device, peer, resource, as text. NULL means any, so that one call
+ * serves one device, one device and peer, one peer, one resource, or all. Pending advances are flushed
+ * first. No snapshot is held while the callback runs: a mark that changes meanwhile is seen in its old or
+ * new state, and every mark that stays is seen once. Cost: one seek per (device, peer) where `resource` or
+ * `peer` skips, else one step per mark.
+ * TIDE_OK: all seen; what the callback returned; an error. */
+TIDE_API int tide_each(tide_store *store, const unsigned char *device, const unsigned char *peer,
+                       const char *resource, tide_each_fn *fn, void *ctx);
+
+/* Removes every mark of `device` about `peer`, durably and at once. *removed may be NULL. */
+TIDE_API int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer,
+                              size_t *removed);
+
+/* The largest watermark of `device` over all peers and resources; for diagnosis: it must never stand for
+ * a peer or a resource. TIDE_OK; TIDE_ABSENT: no mark. */
+TIDE_API int tide_max(tide_store *store, const uuid_t device, tide_time *out);
+
+/* ---- durability --------------------------------------------------------------------------------- */
+
+/* Makes everything durable that any handle of this file in this process has pending; runs the barrier.
+ * TIDE_OK, also when nothing was pending. On an error everything stays pending. */
+TIDE_API int tide_flush(tide_store *store);
+
+/* The barrier runs after the set of marks to publish is fixed and before they are written; it makes the
+ * rows they count durable, so that no mark on disk is ever ahead of its rows. A negative result publishes
+ * nothing and is returned by the call that wanted to publish. It must not call this store (TIDE_EBUSY).
+ * One barrier per file and process; fn NULL takes it away.
+ * TIDE_OK; TIDE_EBUSY: another handle has set one. */
+typedef int tide_barrier_fn(void *ctx);
+TIDE_API int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx);
+
+/* ---- knowing more ------------------------------------------------------------------------------- */
+
+typedef struct tide_info {
+    uint32_t size;           /* sizeof(tide_info), set by the caller */
+    uint32_t format_version; /* of the file: 1 */
+    uint64_t marks;          /* committed marks */
+    uint64_t pending;        /* advances of this process that are not durable yet */
+    uint64_t file_bytes;
+    uint64_t used_bytes; /* of them in use; the rest is free for later marks */
+    uint64_t map_bytes;
+    uint64_t transaction;     /* LMDB's number of the last commit */
+    uint32_t page_bytes;
+    uint32_t depth;           /* of the tree of marks */
+    uint32_t readers;         /* slots in use */
+    uint32_t max_readers;
+    tide_time created_at;
+    unsigned char store_id[16];
+} tide_info;
+
+/* Fills *info, whose `size` the caller has set. TIDE_OK or an error. */
+TIDE_API int tide_stat(tide_store *store, tide_info *info);
+
+/* Copies the particulars of the last failure on this handle (path, errno's or LMDB's words) as one line,
+ * cut to `size` bytes with its NUL; the empty string if there was none. Any thread. */
+TIDE_API void tide_detail(tide_store *store, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

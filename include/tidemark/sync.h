@@ -1,0 +1,194 @@
+/* tidemark/sync.h - the sync engine on one SQLite database.
+ *
+ * Every device orders its rows of a resource by the stamp of their last change there, own and taken-over
+ * rows alike. That order is its feed. To follow a peer is to ask for the rows behind one's mark, apply
+ * them range by range, each in one SQLite transaction, and then raise the mark over the range.
+ *
+ *     tide_sync_open      the database; it gets an identity when it has none
+ *     tide_sync_register  each model; triggers now capture every change, whoever makes it
+ *     tide_sync_attach    the watermarks
+ *     tide_session_open   (tidemark/session.h) for each peer
+ *
+ * Capture is plain SQL in triggers: any program may write the tables, also the sqlite3 shell. The engine
+ * opens a connection of its own, in WAL mode with synchronous=FULL and without automatic checkpoints; it
+ * checkpoints itself. Programs of yours that can, should write through that connection
+ * (tide_sync_database): SQLite before 3.51.3 may, rarely, damage a WAL that two connections checkpoint at
+ * once, and a connection of your own checkpoints by default.
+ *
+ * Threads: one thread at a time for an engine and everything opened on it.
+ * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database stayed
+ * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT. tide_sync_detail has the particulars.
+ */
+#ifndef TIDEMARK_SYNC_H
+#define TIDEMARK_SYNC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uuid/uuid.h>
+
+#include <tidemark/error.h>
+#include <tidemark/model.h>
+#include <tidemark/time.h>
+#include <tidemark/watermarks.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sqlite3;
+
+typedef struct tide_sync tide_sync;
+
+enum {
+    TIDE_EVENT_NOTICE = 1,           /* `text` is for the user */
+    TIDE_EVENT_RESOURCE_CHANGED = 2, /* `count` rows of `resource` from `peer` were written */
+    TIDE_EVENT_STATE = 3             /* the session with `peer` reached `state` (tidemark/session.h) */
+};
+
+typedef struct tide_event {
+    uint32_t size;
+    uint32_t kind;
+    const unsigned char *peer; /* 16 bytes, or NULL */
+    const char *resource;      /* or NULL */
+    const char *text;          /* or NULL */
+    uint64_t count;
+    uint32_t state;
+    uint32_t reserved;
+} tide_event;
+
+/* Called inside engine calls, after the transaction and the marks it tells of. The pointers are valid
+ * during the call. Must not call the engine. */
+typedef void tide_event_fn(void *ctx, const tide_event *event);
+
+typedef struct tide_sync_options {
+    uint32_t size;                /* sizeof; set by tide_sync_options_init */
+    uint32_t max_clock_ahead_ms;  /* versions further ahead of the clock are refused; default 300000 */
+    const unsigned char *device;  /* 16 bytes; NULL: as the database says, or a random one if it is new */
+    const unsigned char *library; /* 16 bytes, likewise: only databases of one library sync */
+    tide_event_fn *event;         /* may be NULL */
+    void *event_ctx;
+    tide_clock_fn *clock; /* "now" for that bound and for latencies; NULL: the real-time clock */
+    void *clock_ctx;
+    char *detail;        /* receives one line when tide_sync_open fails; may be NULL */
+    size_t detail_bytes; /* its size */
+} tide_sync_options;
+
+TIDE_API void tide_sync_options_init(tide_sync_options *options);
+
+/* Opens the database file `path`, which must exist (an empty file will do), and gives it an identity when
+ * it has none: device, library, epoch of its feed.
+ * TIDE_OK; TIDE_ENOENT; TIDE_EACCES; TIDE_EFORMAT: not a SQLite database, or captured by another version
+ * of this library; TIDE_ELIBRARY: options name another device or library than the database. */
+TIDE_API int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync **out);
+
+/* Checkpoints and closes. NULL is allowed. Close its sessions first. The triggers stay and go on
+ * capturing. */
+TIDE_API void tide_sync_close(tide_sync *sync);
+
+/* Adds a model and starts capture: rows already there join the feed now, in rowid order. Registering the
+ * model the database already knows is cheap; one with other columns rebuilds the triggers.
+ * TIDE_OK; TIDE_EMODEL: the table or a column is missing, it is a view, a virtual or a WITHOUT ROWID
+ * table, the key is not NOT NULL and UNIQUE, or there is no INTEGER PRIMARY KEY (without one VACUUM would
+ * renumber the rows); TIDE_EBUSY: the resource is registered already; TIDE_ELIMIT. */
+TIDE_API int tide_sync_register(tide_sync *sync, const tide_model *model);
+
+/* Says where the marks are; borrowed, and must outlive the engine. TIDE_OK; TIDE_ELIBRARY: they belong to
+ * another device than the database. */
+TIDE_API int tide_sync_attach(tide_sync *sync, tide_watermarks *marks);
+
+/* The engine's own connection, for writing the application's rows. Do not close it, do not change its
+ * pragmas, and have no transaction open when calling the engine (TIDE_EBUSY). */
+TIDE_API struct sqlite3 *tide_sync_database(tide_sync *sync);
+
+TIDE_API void tide_sync_device(const tide_sync *sync, uuid_t device);
+TIDE_API void tide_sync_library(const tide_sync *sync, uuid_t library);
+
+/* ---- models ------------------------------------------------------------------------------------- */
+
+/* Calls fn for each registered resource, dependencies first, otherwise in order of registration.
+ * TIDE_OK; TIDE_ECYCLE; TIDE_EMODEL: one depends on a resource that is not registered; what fn returns. */
+typedef int tide_resource_fn(void *ctx, const char *resource);
+TIDE_API int tide_sync_order(tide_sync *sync, tide_resource_fn *fn, void *ctx);
+
+/* 1 if device-owned, 0 if shared; TIDE_EMODEL: not registered. */
+TIDE_API int tide_model_is_device_owned(tide_sync *sync, const char *resource);
+
+/* ---- marks -------------------------------------------------------------------------------------- */
+
+/* How far we have got with the peer's feed of the resource. TIDE_OK; TIDE_ABSENT; TIDE_EMODEL. */
+TIDE_API int tide_sync_get_resource_watermark(tide_sync *sync, const uuid_t peer,
+                                              const char *resource, tide_time *out);
+
+/* Raises that mark over (after, upto] of the peer's feed of `epoch`, for a program that applies rows by
+ * itself; those rows must be durable before. TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT; TIDE_EMODEL. */
+TIDE_API int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer,
+                                              const char *resource, tide_time after, tide_time upto,
+                                              tide_time epoch);
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+enum { TIDE_NULL = 0, TIDE_INTEGER = 1, TIDE_FLOAT = 2, TIDE_STRING = 3, TIDE_BYTES = 4 };
+
+typedef struct tide_value {
+    uint32_t type;
+    uint32_t bytes;   /* of data */
+    int64_t integer;
+    double real;
+    const void *data; /* TIDE_STRING and TIDE_BYTES */
+} tide_value;
+
+/* One row as it stands in a peer's feed. */
+typedef struct tide_change {
+    uint32_t size;
+    uint32_t deleted;         /* 1: the row is gone; there are no values */
+    const char *resource;
+    tide_time version;        /* stamp of the change where it was made, */
+    uuid_t version_device;    /* and the device that made it: the larger (version, device) wins */
+    tide_value key;
+    const tide_value *values; /* in the order of the model's columns */
+    size_t value_count;
+} tide_change;
+
+/* Applies one row that came from `peer`: writes it if its version is newer than what is here. Durable on
+ * return. It moves no mark: a row alone says nothing about the rows before it.
+ * TIDE_OK: written; TIDE_STALE: what is here is as new or newer; TIDE_EMODEL; TIDE_ECLOCK;
+ * TIDE_ECONSTRAINT; TIDE_EPROTO: wrong number of values. */
+TIDE_API int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer,
+                                          const tide_change *change);
+
+/* ---- knowing more ------------------------------------------------------------------------------- */
+
+typedef struct tide_metrics {
+    uint32_t size;               /* set by the caller */
+    uint32_t reserved;
+    uint64_t changes_applied;    /* rows written by this engine since it was opened */
+    uint64_t changes_stale;      /* rows received that were here already */
+    uint64_t pages_applied;      /* ranges applied */
+    uint64_t pages_refused;      /* ranges that did not join on, or were known */
+    uint64_t apply_ns;           /* time spent applying, marks included */
+    uint64_t apply_max_ns;       /* longest page */
+} tide_metrics;
+
+TIDE_API int tide_sync_metrics(tide_sync *sync, tide_metrics *out);
+
+/* The metrics of one resource: rows alive here, deleted rows remembered, newest stamp of the feed
+ * (TIDE_TIME_NONE: empty), rows written since the engine was opened. TIDE_OK; TIDE_EMODEL. */
+typedef struct tide_resource_info {
+    uint32_t size; /* set by the caller */
+    uint32_t ownership;
+    uint64_t rows;
+    uint64_t tombstones;
+    uint64_t changes_applied;
+    tide_time head;
+} tide_resource_info;
+
+TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource,
+                                     tide_resource_info *out);
+
+/* Copies one line about the last failure, as tide_detail does. */
+TIDE_API void tide_sync_detail(tide_sync *sync, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

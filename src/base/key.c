@@ -1,0 +1,119 @@
+/* key.c - the key of a mark; see key.h. */
+#include "base/key.h"
+
+#include <string.h>
+
+#include <tidemark/store.h>
+
+/* Length in bytes of the UTF-8 character at p and its code point; 0 if it is not valid (RFC 3629). */
+static size_t utf8_next(const unsigned char *p, size_t left, uint32_t *code)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = p[0] < 0x80           ? 1
+                    : (p[0] >> 5) == 0x06 ? 2
+                    : (p[0] >> 4) == 0x0e ? 3
+                    : (p[0] >> 3) == 0x1e ? 4
+                                          : 0;
+    if (length == 0 || length > left) {
+        return 0;
+    }
+    uint32_t value = length == 1 ? p[0] : p[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (p[i] & 0x3fu);
+    }
+    bool surrogate = value >= 0xd800 && value <= 0xdfff;
+    if (value < smallest[length] || value > 0x10ffff || surrogate) {
+        return 0;
+    }
+    *code = value;
+    return length;
+}
+
+static bool resource_bytes_valid(const unsigned char *bytes, size_t length)
+{
+    if (length == 0 || length > TIDE_RESOURCE_MAX) {
+        return false;
+    }
+    for (size_t at = 0; at < length;) {
+        uint32_t code = 0;
+        size_t step = utf8_next(bytes + at, length - at, &code);
+        if (step == 0 || code == '|' || code < 0x20 || (code >= 0x7f && code <= 0x9f)) {
+            return false;
+        }
+        at += step;
+    }
+    return true;
+}
+
+bool tide__resource_valid(const char *name, size_t *length)
+{
+    size_t bytes = name == NULL ? 0 : strnlen(name, TIDE_RESOURCE_MAX + 1);
+    if (!resource_bytes_valid((const unsigned char *)name, bytes)) {
+        return false;
+    }
+    if (length != NULL) {
+        *length = bytes;
+    }
+    return true;
+}
+
+void tide__uuid_format(const uuid_t uuid, char text[TIDE__UUID_TEXT])
+{
+    char with_nul[UUID_STR_LEN];
+    uuid_unparse_lower(uuid, with_nul);
+    memcpy(text, with_nul, TIDE__UUID_TEXT);
+}
+
+bool tide__uuid_parse(const char *text, uuid_t out)
+{
+    char with_nul[UUID_STR_LEN];
+    char again[UUID_STR_LEN];
+    uuid_t uuid;
+    memcpy(with_nul, text, TIDE__UUID_TEXT);
+    with_nul[TIDE__UUID_TEXT] = '\0';
+    if (uuid_parse(with_nul, uuid) != 0) {
+        return false;
+    }
+    uuid_unparse_lower(uuid, again); /* libuuid takes upper case too */
+    if (memcmp(with_nul, again, sizeof again) != 0) {
+        return false;
+    }
+    uuid_copy(out, uuid);
+    return true;
+}
+
+int tide__key_encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *out)
+{
+    size_t length = 0;
+    if (device == NULL || peer == NULL || !tide__resource_valid(resource, &length)) {
+        return TIDE_EINVAL;
+    }
+    tide__uuid_format(device, out->text);
+    out->text[TIDE__UUID_TEXT] = '|';
+    tide__uuid_format(peer, out->text + TIDE__KEY_DEVICE_END);
+    out->text[TIDE__KEY_PEER_END - 1] = '|';
+    memcpy(out->text + TIDE__KEY_PEER_END, resource, length);
+    out->length = TIDE__KEY_PEER_END + length;
+    out->text[out->length] = '\0';
+    return TIDE_OK;
+}
+
+int tide__key_decode(const void *bytes, size_t length, uuid_t device, uuid_t peer, char *resource)
+{
+    const char *text = bytes;
+    if (length <= TIDE__KEY_PEER_END || text[TIDE__UUID_TEXT] != '|' ||
+        text[TIDE__KEY_PEER_END - 1] != '|' || !tide__uuid_parse(text, device) ||
+        !tide__uuid_parse(text + TIDE__KEY_DEVICE_END, peer)) {
+        return TIDE_ECORRUPT;
+    }
+    size_t name_length = length - TIDE__KEY_PEER_END;
+    if (!resource_bytes_valid((const unsigned char *)text + TIDE__KEY_PEER_END, name_length)) {
+        return TIDE_ECORRUPT;
+    }
+    memcpy(resource, text + TIDE__KEY_PEER_END, name_length);
+    resource[name_length] = '\0';
+    return TIDE_OK;
+}

@@ -1,0 +1,567 @@
+/* environment.c - LMDB, tamed; see environment.h. */
+#include "store/environment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/record.h"
+#include "store/file.h"
+#include "base/rules.h"
+
+#include "base/alloc.h"
+
+#define MAP_FLOOR_BYTES (1u << 20)
+#define OPEN_TRIES 5
+#define REMAP_TRIES 16
+#define SNAPSHOT_TRIES 3
+#define DISK_FULL_BYTES (256u << 10) /* less free than one transaction may need */
+
+int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
+{
+    int code = TIDE_EIO;
+    switch (rc) {
+    case MDB_MAP_FULL:
+        code = TIDE_EFULL;
+        break;
+    case MDB_READERS_FULL:
+        code = TIDE_EBUSY;
+        break;
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+        code = TIDE_EFORMAT;
+        break;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_BAD_TXN:
+        code = TIDE_ECORRUPT;
+        break;
+    case MDB_PANIC:
+        code = TIDE_EUNKNOWN;
+        break;
+    default:
+        if (rc > 0) {
+            return tide__fail_errno(detail, rc, what);
+        }
+        break;
+    }
+    return tide__fail(detail, code, "%s: %s", what, mdb_strerror(rc));
+}
+
+static bool disk_full(const tide__environment *environment)
+{
+    struct statvfs fs;
+    return fstatvfs(environment->fd, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL_BYTES;
+}
+
+static int dead(tide__environment *environment, tide__detail *detail)
+{
+    int code = atomic_load_explicit(&environment->dead, memory_order_relaxed);
+    return code == 0 ? TIDE_OK
+                     : tide__fail(detail, code, "%s: an earlier write failed; close and open again",
+                                  environment->path);
+}
+
+/* ---- the map ------------------------------------------------------------------------------------ */
+
+/* Whether that much address space can be had. LMDB, when its own mmap fails, has already lost the old map. */
+static bool map_fits(uint64_t bytes)
+{
+    void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return probe != MAP_FAILED && munmap(probe, bytes) == 0;
+}
+
+/* With the gate taken alone: gives the environment a map of at least `bytes`. */
+static int remap(tide__environment *environment, uint64_t bytes, tide__detail *detail)
+{
+    if (!map_fits(bytes)) {
+        return tide__fail(detail, TIDE_ENOMEM, "%s: no address space for a map of %llu bytes",
+                          environment->path, (unsigned long long)bytes);
+    }
+    int rc = mdb_env_set_mapsize(environment->mdb, bytes);
+    if (rc != 0) {
+        atomic_store(&environment->dead, TIDE_EUNKNOWN);
+        return tide__fail_lmdb(detail, rc, environment->path);
+    }
+    environment->map_bytes = bytes;
+    return TIDE_OK;
+}
+
+/* Another process has made the file larger than our map. */
+static int follow_growth(tide__environment *environment, tide__detail *detail)
+{
+    MDB_envinfo info;
+    int rc = TIDE_OK;
+    pthread_rwlock_wrlock(&environment->gate);
+    mdb_env_info(environment->mdb, &info);
+    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * 4096;
+    uint64_t bytes = environment->map_bytes;
+    while (bytes < used) {
+        bytes *= 2;
+    }
+    rc = remap(environment, bytes, detail);
+    pthread_rwlock_unlock(&environment->gate);
+    return rc;
+}
+
+/* Our own transaction does not fit. */
+static int grow(tide__environment *environment, tide__detail *detail)
+{
+    int rc = TIDE_OK;
+    pthread_rwlock_wrlock(&environment->gate);
+    if (environment->map_bytes >= environment->max_bytes) {
+        rc = tide__fail(detail, TIDE_EFULL, "%s: %llu bytes allowed", environment->path,
+                        (unsigned long long)environment->max_bytes);
+    } else {
+        uint64_t bytes = environment->map_bytes * 2;
+        rc = remap(environment, bytes < environment->max_bytes ? bytes : environment->max_bytes,
+                   detail);
+    }
+    pthread_rwlock_unlock(&environment->gate);
+    return rc;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+typedef struct reader_scan {
+    long own;
+    bool own_found;
+    bool locks;
+} reader_scan;
+
+/* One line a slot: "pid thread txnid", after a heading; "(no reader locks)" where LMDB locks nothing. */
+static int scan_reader(const char *line, void *ctx)
+{
+    reader_scan *scan = ctx;
+    if (strstr(line, "no reader locks") != NULL) {
+        scan->locks = false;
+    } else if (strtol(line, NULL, 10) == scan->own) {
+        scan->own_found = true;
+    }
+    return 0;
+}
+
+static int open_mdb(tide__environment *environment, uint32_t max_readers, tide__detail *detail)
+{
+    struct timespec pause = {0, 2000000};
+    int rc = 0;
+    for (int tries = 0; tries < OPEN_TRIES; tries++) {
+        MDB_env *mdb = NULL;
+        rc = mdb_env_create(&mdb);
+        if (rc != 0) {
+            break;
+        }
+        if ((rc = mdb_env_set_maxdbs(mdb, 2)) == 0 &&
+            (rc = mdb_env_set_maxreaders(mdb, max_readers)) == 0 &&
+            (rc = mdb_env_set_mapsize(mdb, environment->map_bytes)) == 0 &&
+            (rc = mdb_env_open(mdb, environment->path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) == 0) {
+            environment->mdb = mdb;
+            return TIDE_OK;
+        }
+        mdb_env_close(mdb);
+        /* Another process may be just opening or closing the lock file. */
+        if (rc != EAGAIN && rc != EINVAL && rc != EINTR && rc != MDB_INVALID) {
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return tide__fail_lmdb(detail, rc, environment->path);
+}
+
+/* mdb_reader_check passes over slots with our own process id, so those that a killed namesake left (pid 1
+ * of an earlier container, say) would pin pages for ever. Closing the environment clears them, once a
+ * read transaction has made LMDB notice that the pid is its own. */
+static int clear_readers(tide__environment *environment, uint32_t max_readers,
+                         tide__detail *detail)
+{
+    reader_scan scan = {(long)getpid(), false, true};
+    int gone = 0;
+    (void)mdb_reader_list(environment->mdb, scan_reader, &scan);
+    if (!scan.locks) {
+        return tide__fail(detail, TIDE_EACCES, "%s: on a read-only file system",
+                          environment->path);
+    }
+    if (scan.own_found) {
+        MDB_txn *txn = NULL;
+        if (mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {
+            mdb_txn_abort(txn);
+        }
+        mdb_env_close(environment->mdb);
+        environment->mdb = NULL;
+        int rc = open_mdb(environment, max_readers, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+    }
+    (void)mdb_reader_check(environment->mdb, &gone);
+    return TIDE_OK;
+}
+
+static int get_text(MDB_txn *txn, MDB_dbi dbi, const char *name, char *text, size_t size)
+{
+    MDB_val key = {strlen(name), (void *)(uintptr_t)name}; /* LMDB only reads it */
+    MDB_val value;
+    int rc = mdb_get(txn, dbi, &key, &value);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t length = value.mv_size < size - 1 ? value.mv_size : size - 1;
+    memcpy(text, value.mv_data, length);
+    text[length] = '\0';
+    return 0;
+}
+
+/* Opens the two sub-databases and reads what the file says of itself. */
+static int read_identity(tide__environment *environment, tide__detail *detail)
+{
+    const char *path = environment->path;
+    MDB_txn *txn = NULL;
+    char format[64];
+    char id[64];
+    char created[64];
+    int rc = tide__read_begin(environment, &txn, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    int native = mdb_dbi_open(txn, TIDE__DB_META, 0, &environment->meta);
+    if (native == 0) {
+        native = mdb_dbi_open(txn, TIDE__DB_MARKS, 0, &environment->marks);
+    }
+    if (native == 0) {
+        native = get_text(txn, environment->meta, TIDE__META_FORMAT, format, sizeof format);
+    }
+    if (native == MDB_NOTFOUND) {
+        rc = tide__fail(detail, TIDE_EFORMAT, "%s: an LMDB file, but not a store", path);
+    } else if (native != 0) {
+        rc = tide__fail_lmdb(detail, native, path);
+    } else if (strcmp(format, TIDE__FORMAT_VERSION) != 0) {
+        rc = tide__fail(detail, TIDE_EFORMAT, "%s: format version %s, expected %s", path, format,
+                        TIDE__FORMAT_VERSION);
+    } else if (get_text(txn, environment->meta, TIDE__META_STORE, id, sizeof id) != 0 ||
+               get_text(txn, environment->meta, TIDE__META_CREATED, created, sizeof created) != 0 ||
+               strlen(id) != TIDE__UUID_TEXT || !tide__uuid_parse(id, environment->store_id) ||
+               tide_time_parse(created, strlen(created), &environment->created_at) != TIDE_OK) {
+        rc = tide__fail(detail, TIDE_ECORRUPT, "%s: damaged identity", path);
+    }
+    /* Committed, not aborted: only so do the sub-databases stay open for later transactions. */
+    native = mdb_txn_commit(txn);
+    pthread_rwlock_unlock(&environment->gate);
+    if (rc == TIDE_OK && native != 0) {
+        rc = tide__fail_lmdb(detail, native, path);
+    }
+    return rc;
+}
+
+int tide__environment_open(const char *path, const tide_options *options, tide__environment **out,
+                           tide__detail *detail)
+{
+    uint64_t used = 0;
+    *out = NULL;
+    int rc = tide__file_inspect(path, &used, detail);
+    if (rc == TIDE_OK) {
+        rc = tide__file_reserve_lock(path, options->max_readers, detail);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    tide__environment *environment = tide__calloc(1, sizeof *environment);
+    if (environment == NULL || (environment->path = tide__strdup(path)) == NULL) {
+        tide__free(environment);
+        return TIDE_ENOMEM;
+    }
+    pthread_rwlockattr_t writers_first;
+    pthread_rwlockattr_init(&writers_first);
+    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&environment->gate, &writers_first);
+    pthread_rwlockattr_destroy(&writers_first);
+    pthread_mutex_init(&environment->pool_lock, NULL);
+    environment->fd = -1;
+    environment->max_bytes = options->max_size_bytes;
+    environment->map_bytes = options->map_size_bytes < options->max_size_bytes
+                                 ? options->map_size_bytes
+                                 : options->max_size_bytes;
+    while (environment->map_bytes > MAP_FLOOR_BYTES && !map_fits(environment->map_bytes)) {
+        environment->map_bytes /= 2;
+    }
+    while (environment->map_bytes < used) {
+        environment->map_bytes *= 2;
+    }
+    rc = map_fits(environment->map_bytes)
+             ? open_mdb(environment, options->max_readers, detail)
+             : tide__fail(detail, TIDE_ENOMEM, "%s: no address space for a map of %llu bytes", path,
+                          (unsigned long long)environment->map_bytes);
+    if (rc == TIDE_OK) {
+        rc = clear_readers(environment, options->max_readers, detail);
+    }
+    if (rc == TIDE_OK) {
+        /* LMDB 0.9.24 opens the data file without O_CLOEXEC. */
+        int native = mdb_env_get_fd(environment->mdb, &environment->fd);
+        if (native != 0 || fcntl(environment->fd, F_SETFD, FD_CLOEXEC) != 0) {
+            rc = tide__fail_errno(detail, native != 0 ? native : errno, path);
+        }
+    }
+    if (rc == TIDE_OK) {
+        rc = read_identity(environment, detail);
+    }
+    if (rc != TIDE_OK) {
+        tide__environment_close(environment);
+        return rc;
+    }
+    *out = environment;
+    return TIDE_OK;
+}
+
+void tide__environment_close(tide__environment *environment)
+{
+    for (size_t i = 0; i < environment->pool_count; i++) {
+        mdb_txn_abort(environment->pool[i]);
+    }
+    if (environment->mdb != NULL) {
+        mdb_env_close(environment->mdb);
+    }
+    pthread_mutex_destroy(&environment->pool_lock);
+    pthread_rwlock_destroy(&environment->gate);
+    tide__free(environment->path);
+    tide__free(environment);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+static MDB_txn *pool_take(tide__environment *environment)
+{
+    MDB_txn *txn = NULL;
+    pthread_mutex_lock(&environment->pool_lock);
+    if (environment->pool_count > 0) {
+        txn = environment->pool[--environment->pool_count];
+    }
+    pthread_mutex_unlock(&environment->pool_lock);
+    return txn;
+}
+
+/* Behind the gate: a snapshot, new or renewed. */
+static int snapshot(tide__environment *environment, MDB_txn **txn)
+{
+    *txn = pool_take(environment);
+    if (*txn == NULL) {
+        return mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, txn);
+    }
+    int rc = mdb_txn_renew(*txn);
+    /* LMDB reads the number of the last commit, then copies its meta page; a writer two commits ahead may
+     * overwrite that page in between. */
+    for (int tries = 0; rc == 0 && tries < SNAPSHOT_TRIES; tries++) {
+        MDB_envinfo info;
+        mdb_env_info(environment->mdb, &info);
+        if (info.me_last_txnid < mdb_txn_id(*txn) + 2) {
+            break;
+        }
+        mdb_txn_reset(*txn);
+        rc = mdb_txn_renew(*txn);
+    }
+    if (rc != 0) {
+        mdb_txn_abort(*txn);
+        *txn = NULL;
+    }
+    return rc;
+}
+
+int tide__read_begin(tide__environment *environment, MDB_txn **txn, tide__detail *detail)
+{
+    for (int tries = 0;; tries++) {
+        int rc = dead(environment, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        pthread_rwlock_rdlock(&environment->gate);
+        int native = snapshot(environment, txn);
+        if (native == 0) {
+            return TIDE_OK;
+        }
+        if (native == MDB_READERS_FULL) {
+            int gone = 0;
+            (void)mdb_reader_check(environment->mdb, &gone);
+        }
+        pthread_rwlock_unlock(&environment->gate);
+        if (tries >= REMAP_TRIES || (native != MDB_MAP_RESIZED && native != MDB_READERS_FULL)) {
+            return tide__fail_lmdb(detail, native, environment->path);
+        }
+        if (native == MDB_MAP_RESIZED) {
+            rc = follow_growth(environment, detail);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+    }
+}
+
+void tide__read_end(tide__environment *environment, MDB_txn *txn)
+{
+    mdb_txn_reset(txn);
+    pthread_mutex_lock(&environment->pool_lock);
+    if (environment->pool_count < TIDE__READ_POOL) {
+        environment->pool[environment->pool_count++] = txn;
+        txn = NULL;
+    }
+    pthread_mutex_unlock(&environment->pool_lock);
+    mdb_txn_abort(txn); /* NULL is allowed */
+    pthread_rwlock_unlock(&environment->gate);
+}
+
+int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__key *key,
+                    tide_mark *out, tide__detail *detail)
+{
+    MDB_val name = {key->length, (void *)(uintptr_t)key->text}; /* LMDB only reads it */
+    MDB_val value;
+    int rc = mdb_get(txn, environment->marks, &name, &value);
+    if (rc == MDB_NOTFOUND) {
+        *out = TIDE__NO_MARK;
+        return TIDE_OK;
+    }
+    if (rc != 0) {
+        return tide__fail_lmdb(detail, rc, environment->path);
+    }
+    if (tide__record_decode(key->text, key->length, value.mv_data, value.mv_size, out) != TIDE_OK) {
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged mark %s", environment->path,
+                          key->text);
+    }
+    return TIDE_OK;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+/* Behind the gate: one attempt. LMDB's own number goes to *native when that is what went wrong. */
+static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx, int *native,
+                   tide__detail *detail)
+{
+    MDB_txn *txn = NULL;
+    int gone = 0;
+    (void)mdb_reader_check(environment->mdb, &gone); /* dead readers would pin pages */
+    *native = mdb_txn_begin(environment->mdb, NULL, 0, &txn);
+    if (*native != 0) {
+        return tide__fail_lmdb(detail, *native, environment->path);
+    }
+    int rc = fn(txn, ctx, detail);
+    if (rc != TIDE_OK) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    *native = mdb_txn_commit(txn);
+    if (*native == 0 || *native == MDB_MAP_FULL) {
+        return *native == 0 ? TIDE_OK : TIDE_EFULL;
+    }
+    /* A full disk is a short write before anything refers to it: the next transaction writes those pages
+     * anew. Everything else is final. LMDB says EIO where the system said ENOSPC. */
+    if ((*native == EIO || *native == ENOSPC || *native == EDQUOT) && disk_full(environment)) {
+        return tide__fail_errno(detail, ENOSPC, environment->path);
+    }
+    atomic_store(&environment->dead, TIDE_EUNKNOWN);
+    (void)tide__fail_lmdb(detail, *native, environment->path);
+    return TIDE_EUNKNOWN;
+}
+
+int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx,
+                tide__detail *detail)
+{
+    for (int resized = 0;;) {
+        int native = 0;
+        int rc = dead(environment, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        pthread_rwlock_rdlock(&environment->gate);
+        rc = attempt(environment, fn, ctx, &native, detail);
+        pthread_rwlock_unlock(&environment->gate);
+        if (native == MDB_MAP_RESIZED && resized++ < REMAP_TRIES) {
+            rc = follow_growth(environment, detail);
+        } else if (rc == TIDE_EFULL) {
+            rc = grow(environment, detail);
+        } else {
+            return rc;
+        }
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+    }
+}
+
+/* ---- knowing more ------------------------------------------------------------------------------- */
+
+/* Pages on the free list: each of its records begins with a count. */
+static int count_free(MDB_txn *txn, uint64_t *pages)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    int rc = mdb_cursor_open(txn, 0, &cursor);
+    if (rc != 0) {
+        return rc;
+    }
+    *pages = 0;
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        size_t count = 0;
+        if (value.mv_size >= sizeof count) {
+            memcpy(&count, value.mv_data, sizeof count);
+        }
+        *pages += count;
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int count_reader(const char *line, void *ctx)
+{
+    if (strtol(line, NULL, 10) > 0) {
+        ++*(uint32_t *)ctx;
+    }
+    return 0;
+}
+
+int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail)
+{
+    MDB_txn *txn = NULL;
+    MDB_stat tree;
+    MDB_envinfo map;
+    struct stat st;
+    uint64_t free_pages = 0;
+    int rc = tide__read_begin(environment, &txn, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    int native = mdb_stat(txn, environment->marks, &tree);
+    if (native == 0) {
+        native = mdb_env_info(environment->mdb, &map);
+    }
+    if (native == 0) {
+        native = count_free(txn, &free_pages);
+    }
+    if (native == 0 && fstat(environment->fd, &st) != 0) {
+        native = errno;
+    }
+    if (native != 0) {
+        tide__read_end(environment, txn);
+        return tide__fail_lmdb(detail, native, environment->path);
+    }
+    info->format_version = 1;
+    info->marks = tree.ms_entries;
+    info->file_bytes = (uint64_t)st.st_size;
+    info->used_bytes = ((uint64_t)map.me_last_pgno + 1 - free_pages) * tree.ms_psize;
+    info->map_bytes = environment->map_bytes;
+    info->transaction = map.me_last_txnid;
+    info->page_bytes = tree.ms_psize;
+    info->depth = tree.ms_depth;
+    info->max_readers = map.me_maxreaders;
+    info->readers = 0;
+    (void)mdb_reader_list(environment->mdb, count_reader, &info->readers);
+    info->created_at = environment->created_at;
+    memcpy(info->store_id, environment->store_id, sizeof info->store_id);
+    tide__read_end(environment, txn);
+    return TIDE_OK;
+}

@@ -1,0 +1,397 @@
+/* file.c - the data file before LMDB maps it; see file.h. */
+#include "store/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <lmdb.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#include <tidemark/error.h>
+
+#include "base/key.h"
+#include "store/environment.h"
+
+#include "base/alloc.h"
+
+#define PAGE_BYTES 4096
+#define META_MAGIC 0xBEEFC0DEu
+#define META_VERSION 1u
+#define FOLDER_LOCK_TRIES 5000 /* of a millisecond */
+#define BIRTH_MAP_BYTES (256u << 10)
+#define NAME_EXTRA 64
+
+/* LMDB's two meta pages, as 0.9 writes them on 64-bit machines (offsets from the start of a page). */
+enum {
+    META_AT_MAGIC = 16,
+    META_AT_VERSION = 20,
+    META_AT_PAGE_SIZE = 40, /* in the head of the free list's record */
+    META_AT_LAST_PAGE = 136,
+    META_AT_TXN = 144
+};
+
+/* File systems where LMDB's shared map and fcntl locks do not hold; values from statfs(2). */
+static bool unsuitable(int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0) {
+        return false;
+    }
+    switch ((unsigned long)fs.f_type & 0xffffffffu) {
+    case NFS_SUPER_MAGIC:
+    case SMB_SUPER_MAGIC:
+    case 0xff534d42u: /* CIFS */
+    case 0xfe534d42u: /* SMB2 */
+    case V9FS_MAGIC:
+    case 0x65735546u: /* FUSE */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool read_at(int fd, void *buffer, size_t bytes, off_t at)
+{
+    ssize_t got = 0;
+    do {
+        got = pread(fd, buffer, bytes, at);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)bytes;
+}
+
+static int check_metas(int fd, const char *path, uint64_t *used_bytes, tide__detail *detail)
+{
+    unsigned char page[PAGE_BYTES];
+    uint64_t newest_txn = 0;
+    uint64_t last_page = 0;
+    for (int i = 0; i < 2; i++) {
+        uint32_t magic = 0;
+        uint32_t version = 0;
+        uint32_t page_size = 0;
+        uint64_t last = 0;
+        uint64_t txn = 0;
+        if (!read_at(fd, page, sizeof page, (off_t)i * PAGE_BYTES)) {
+            return tide__fail(detail, TIDE_EFORMAT, "%s: too short for a store", path);
+        }
+        memcpy(&magic, page + META_AT_MAGIC, sizeof magic);
+        memcpy(&version, page + META_AT_VERSION, sizeof version);
+        memcpy(&page_size, page + META_AT_PAGE_SIZE, sizeof page_size);
+        memcpy(&last, page + META_AT_LAST_PAGE, sizeof last);
+        memcpy(&txn, page + META_AT_TXN, sizeof txn);
+        if (magic != META_MAGIC) {
+            return tide__fail(detail, TIDE_EFORMAT, "%s: not an LMDB file", path);
+        }
+        if ((version & 0x7fffffffu) != META_VERSION) {
+            return tide__fail(detail, TIDE_EFORMAT, "%s: LMDB file version %u, expected %u", path,
+                              version, META_VERSION);
+        }
+        if (page_size != PAGE_BYTES) {
+            return tide__fail(detail, TIDE_EFORMAT, "%s: page size %u, expected %d", path,
+                              page_size, PAGE_BYTES);
+        }
+        if (i == 0 || txn > newest_txn) {
+            newest_txn = txn;
+            last_page = last;
+        }
+    }
+    /* The size is read after the metas: a writer extends the file before it says so in a meta. */
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return tide__fail_errno(detail, errno, path);
+    }
+    if (last_page >= UINT64_MAX / PAGE_BYTES - 1 ||
+        (uint64_t)st.st_size < (last_page + 1) * PAGE_BYTES) {
+        return tide__fail(detail, TIDE_ECORRUPT,
+                          "%s: %lld bytes, but its metadata speaks of %llu pages", path,
+                          (long long)st.st_size, (unsigned long long)last_page + 1);
+    }
+    *used_bytes = (last_page + 1) * PAGE_BYTES;
+    return TIDE_OK;
+}
+
+int tide__file_inspect(const char *path, uint64_t *used_bytes, tide__detail *detail)
+{
+    struct stat st;
+    int rc = TIDE_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return tide__fail_errno(detail, errno, path);
+    }
+    if (fstat(fd, &st) != 0) {
+        rc = tide__fail_errno(detail, errno, path);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = tide__fail(detail, TIDE_EFORMAT, "%s: not a regular file", path);
+    } else if (unsuitable(fd)) {
+        rc = tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
+                        path);
+    } else {
+        rc = check_metas(fd, path, used_bytes, detail);
+    }
+    close(fd);
+    return rc;
+}
+
+static int put_text(MDB_txn *txn, MDB_dbi dbi, const char *name, const char *text, size_t length)
+{
+    /* LMDB only reads through these pointers. */
+    MDB_val key = {strlen(name), (void *)(uintptr_t)name};
+    MDB_val value = {length, (void *)(uintptr_t)text};
+    return mdb_put(txn, dbi, &key, &value, 0);
+}
+
+/* Writes the first transaction into the new environment. */
+static int write_birth(MDB_env *env, tide_time now)
+{
+    MDB_txn *txn = NULL;
+    MDB_dbi marks = 0;
+    MDB_dbi meta = 0;
+    char created[TIDE_TIME_TEXT];
+    char id[TIDE__UUID_TEXT];
+    uuid_t uuid;
+    uuid_generate_random(uuid);
+    tide__uuid_format(uuid, id);
+    tide_time_format(now, created);
+    int rc = mdb_txn_begin(env, NULL, 0, &txn);
+    if (rc != 0) {
+        return rc;
+    }
+    if ((rc = mdb_dbi_open(txn, TIDE__DB_MARKS, MDB_CREATE, &marks)) != 0 ||
+        (rc = mdb_dbi_open(txn, TIDE__DB_META, MDB_CREATE, &meta)) != 0 ||
+        (rc = put_text(txn, meta, TIDE__META_FORMAT, TIDE__FORMAT_VERSION,
+                       strlen(TIDE__FORMAT_VERSION))) != 0 ||
+        (rc = put_text(txn, meta, TIDE__META_STORE, id, sizeof id)) != 0 ||
+        (rc = put_text(txn, meta, TIDE__META_CREATED, created, sizeof created - 1)) != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+/* Writes the whole file over itself and flushes it: LMDB has left its first pages unflushed. */
+static int rewrite_and_flush(const char *path, tide__detail *detail)
+{
+    unsigned char page[PAGE_BYTES];
+    int rc = TIDE_OK;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return tide__fail_errno(detail, errno, path);
+    }
+    for (off_t at = 0; read_at(fd, page, sizeof page, at); at += PAGE_BYTES) {
+        if (pwrite(fd, page, sizeof page, at) != (ssize_t)sizeof page) {
+            rc = tide__fail_errno(detail, errno, path);
+            break;
+        }
+    }
+    if (rc == TIDE_OK && fsync(fd) != 0) {
+        rc = tide__fail_errno(detail, errno, path);
+    }
+    close(fd);
+    return rc;
+}
+
+static int make_birth_file(const char *path, tide_time now, tide__detail *detail)
+{
+    MDB_env *env = NULL;
+    int rc = mdb_env_create(&env);
+    if (rc != 0) {
+        return tide__fail_lmdb(detail, rc, path);
+    }
+    if ((rc = mdb_env_set_maxdbs(env, 2)) != 0 ||
+        (rc = mdb_env_set_mapsize(env, BIRTH_MAP_BYTES)) != 0 ||
+        (rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK, 0600)) != 0 ||
+        (rc = write_birth(env, now)) != 0) {
+        mdb_env_close(env);
+        struct statfs fs;
+        bool full = rc == EIO && statfs(path, &fs) == 0 &&
+                    (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < BIRTH_MAP_BYTES;
+        return tide__fail_lmdb(detail, full ? ENOSPC : rc, path);
+    }
+    mdb_env_close(env);
+    return rewrite_and_flush(path, detail);
+}
+
+/* Renames without replacing; where the file system cannot, the folder's lock has to do. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return errno;
+    }
+    if (access(to, F_OK) == 0) {
+        return EEXIST;
+    }
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+static char *name_with(const char *path, const char *middle, const char *tail)
+{
+    size_t bytes = strlen(path) + strlen(middle) + strlen(tail) + 1;
+    char *name = tide__malloc(bytes);
+    if (name != NULL) {
+        (void)snprintf(name, bytes, "%s%s%s", path, middle, tail);
+    }
+    return name;
+}
+
+static int flush_folder(int fd, const char *path, tide__detail *detail)
+{
+    return fsync(fd) == 0 ? TIDE_OK : tide__fail_errno(detail, errno, path);
+}
+
+static int open_folder(const char *path, int *fd, tide__detail *detail)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = tide__strdup(slash == NULL || slash == path ? (slash == NULL ? "." : "/") : path);
+    if (folder == NULL) {
+        return TIDE_ENOMEM;
+    }
+    if (slash != NULL && slash != path) {
+        folder[slash - path] = '\0';
+    }
+    int rc = TIDE_OK;
+    *fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) {
+        rc = tide__fail_errno(detail, errno, folder);
+    }
+    tide__free(folder);
+    return rc;
+}
+
+int tide__file_create(const char *path, tide_time now, tide__detail *detail)
+{
+    char unique[NAME_EXTRA];
+    uuid_t uuid;
+    int folder = -1;
+    int rc = TIDE_OK;
+    uuid_generate_random(uuid);
+    memcpy(unique, ".new-", 5);
+    tide__uuid_format(uuid, unique + 5);
+    unique[5 + TIDE__UUID_TEXT] = '\0';
+    char *temporary = name_with(path, unique, "");
+    if (temporary == NULL) {
+        return TIDE_ENOMEM;
+    }
+    rc = open_folder(path, &folder, detail);
+    if (rc != TIDE_OK) {
+        goto out;
+    }
+    if (unsuitable(folder)) {
+        rc = tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
+                        path);
+        goto out;
+    }
+    rc = make_birth_file(temporary, now, detail);
+    if (rc == TIDE_OK) {
+        int number = rename_new(temporary, path);
+        if (number == 0) {
+            rc = flush_folder(folder, path, detail);
+        } else {
+            unlink(temporary);
+            rc = number == EEXIST ? TIDE_OK : tide__fail_errno(detail, number, path);
+        }
+    } else {
+        unlink(temporary);
+    }
+out:
+    if (folder >= 0) {
+        close(folder);
+    }
+    tide__free(temporary);
+    return rc;
+}
+
+int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail *detail)
+{
+    /* LMDB: a header of two cache lines and one line for each reader. */
+    off_t bytes = (off_t)(2 + max_readers) * 64;
+    int rc = TIDE_OK;
+    char *name = name_with(path, "-lock", "");
+    if (name == NULL) {
+        return TIDE_ENOMEM;
+    }
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        rc = tide__fail_errno(detail, errno, name);
+    } else {
+        int number = posix_fallocate(fd, 0, bytes);
+        if (number != 0 && number != EOPNOTSUPP) {
+            rc = tide__fail_errno(detail, number, name);
+        }
+        close(fd);
+    }
+    tide__free(name);
+    return rc;
+}
+
+int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail)
+{
+    char when[TIDE_TIME_TEXT];
+    int folder = -1;
+    int rc = TIDE_OK;
+    tide_time_format(now, when);
+    char *target = name_with(path, ".unusable-", when);
+    char *lock = name_with(path, "-lock", "");
+    char *lock_target = target == NULL ? NULL : name_with(target, "-lock", "");
+    if (target == NULL || lock == NULL || lock_target == NULL) {
+        rc = TIDE_ENOMEM;
+        goto out;
+    }
+    int number = rename_new(path, target);
+    if (number != 0) {
+        rc = tide__fail_errno(detail, number, target);
+        goto out;
+    }
+    /* Whoever still has the old file open keeps the old lock file with it. */
+    (void)rename_new(lock, lock_target);
+    rc = open_folder(path, &folder, detail);
+    if (rc == TIDE_OK) {
+        rc = flush_folder(folder, path, detail);
+        close(folder);
+    }
+out:
+    tide__free(lock);
+    tide__free(lock_target);
+    if (rc != TIDE_OK) {
+        tide__free(target);
+        target = NULL;
+    }
+    *moved_to = target;
+    return rc;
+}
+
+int tide__folder_lock(const char *path, int *fd, tide__detail *detail)
+{
+    int rc = open_folder(path, fd, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    struct timespec millisecond = {0, 1000000};
+    int tries = 0;
+    while (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || ++tries > FOLDER_LOCK_TRIES) {
+            rc = errno == EWOULDBLOCK
+                     ? tide__fail(detail, TIDE_EBUSY, "%s: its folder stays locked", path)
+                     : tide__fail_errno(detail, errno, path);
+            break;
+        }
+        nanosleep(&millisecond, NULL);
+    }
+    if (rc == TIDE_OK) {
+        rc = flush_folder(*fd, path, detail);
+    }
+    if (rc != TIDE_OK) {
+        close(*fd);
+        *fd = -1;
+    }
+    return rc;
+}

@@ -1,0 +1,364 @@
+/* store.c - the public calls of tidemark/store.h: arguments in, answers and details out.
+ *
+ * Each call checks fork and arguments, encodes the key, and hands on to the core. A failure's particulars
+ * travel in a tide__detail on the stack and are kept in the handle.
+ */
+#include <tidemark/store.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/detail.h"
+#include "base/key.h"
+#include "store/committer.h"
+#include "store/registry.h"
+#include "base/rules.h"
+#include "store/scan.h"
+
+#include "base/alloc.h"
+
+#define MAP_BYTES (64ull << 30)
+#define MAX_BYTES (1ull << 40)
+#define MAP_LEAST_BYTES (64u << 10)
+#define READERS 1024
+#define READERS_MOST 65536
+
+struct tide_store {
+    tide__core *core;
+    unsigned generation;
+    uint32_t durability;
+    pthread_mutex_t detail_lock;
+    tide__detail detail;
+};
+
+void tide_options_init(tide_options *options)
+{
+    *options = (tide_options){
+        .size = sizeof *options,
+        .durability = TIDE_DURABLE,
+        .max_readers = READERS,
+        .map_size_bytes = MAP_BYTES,
+        .max_size_bytes = MAX_BYTES,
+    };
+}
+
+static int check_options(const tide_options *o, tide__detail *detail)
+{
+    if (o->size != sizeof *o || (o->flags & ~(uint32_t)TIDE_MUST_EXIST) != 0 || o->reserved != 0) {
+        return tide__fail(detail, TIDE_EINVAL, "options: not made by tide_options_init");
+    }
+    if (o->durability > TIDE_DEFERRED || o->on_unusable > TIDE_MOVE_ASIDE) {
+        return tide__fail(detail, TIDE_EINVAL, "options: unknown durability or on_unusable");
+    }
+    if (o->max_readers < 1 || o->max_readers > READERS_MOST) {
+        return tide__fail(detail, TIDE_EINVAL, "options: max_readers %u is not 1 to %d",
+                          o->max_readers, READERS_MOST);
+    }
+    if (o->map_size_bytes < MAP_LEAST_BYTES || o->max_size_bytes < MAP_LEAST_BYTES ||
+        o->max_size_bytes > INT64_MAX) {
+        return tide__fail(detail, TIDE_EINVAL, "options: map_size_bytes or max_size_bytes too small");
+    }
+    return TIDE_OK;
+}
+
+/* Keeps the particulars of a failure; passes the answer on. */
+static int answer(tide_store *store, int rc, const tide__detail *detail)
+{
+    if (rc < 0) {
+        pthread_mutex_lock(&store->detail_lock);
+        if (detail->text[0] != '\0') {
+            store->detail = *detail;
+        } else {
+            (void)tide__fail(&store->detail, rc, "%s", tide_strerror(rc));
+        }
+        pthread_mutex_unlock(&store->detail_lock);
+    }
+    return rc;
+}
+
+/* The first thing each call does. */
+static int enter(const tide_store *store)
+{
+    if (store == NULL) {
+        return TIDE_EINVAL;
+    }
+    return store->generation == tide__registry_generation() ? TIDE_OK : TIDE_EFORKED;
+}
+
+static int encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *key,
+                  tide__detail *detail)
+{
+    if (device == NULL || peer == NULL || resource == NULL) {
+        return tide__fail(detail, TIDE_EINVAL, "NULL for device, peer or resource");
+    }
+    int rc = tide__key_encode(device, peer, resource, key);
+    return rc == TIDE_OK ? rc
+                         : tide__fail(detail, rc,
+                                      "resource \"%.64s\": 1 to %d bytes of UTF-8 without '|' and "
+                                      "control characters",
+                                      resource, TIDE_RESOURCE_MAX);
+}
+
+int tide_open(const char *path, const tide_options *options, tide_store **out)
+{
+    tide_options o;
+    tide__detail detail = {""};
+    if (out == NULL) {
+        return TIDE_EINVAL;
+    }
+    *out = NULL;
+    tide_options_init(&o);
+    if (path == NULL || *path == '\0') {
+        return TIDE_EINVAL;
+    }
+    int rc = options == NULL ? TIDE_OK : check_options(options, &detail);
+    if (rc == TIDE_OK && options != NULL) {
+        o = *options;
+        o.map_size_bytes = (o.map_size_bytes + 4095) / 4096 * 4096;
+        o.max_size_bytes = o.max_size_bytes / 4096 * 4096;
+    }
+    tide_store *store = tide__calloc(1, sizeof *store);
+    if (rc == TIDE_OK) {
+        rc = store == NULL ? TIDE_ENOMEM : tide__registry_acquire(path, &o, &store->core, &detail);
+    }
+    if (rc != TIDE_OK) {
+        tide__free(store);
+        if (options != NULL && options->size == sizeof *options && options->notice != NULL) {
+            options->notice(options->notice_ctx, rc,
+                            detail.text[0] != '\0' ? detail.text : tide_strerror(rc));
+        }
+        return rc;
+    }
+    store->generation = tide__registry_generation();
+    store->durability = o.durability == TIDE_DEFAULT_DURABILITY ? TIDE_DURABLE : o.durability;
+    pthread_mutex_init(&store->detail_lock, NULL);
+    *out = store;
+    return TIDE_OK;
+}
+
+void tide_close(tide_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    if (enter(store) == TIDE_OK) {
+        (void)tide__core_flush(store->core, NULL);
+        (void)tide__core_set_barrier(store->core, NULL, NULL, store, NULL);
+        tide__registry_release(store->core);
+        pthread_mutex_destroy(&store->detail_lock);
+    }
+    tide__free(store);
+}
+
+int tide_get(tide_store *store, const uuid_t device, const uuid_t peer, const char *resource,
+             tide_mark *out)
+{
+    tide__key key;
+    tide__detail detail = {""};
+    tide_mark mark;
+    int rc = enter(store);
+    if (rc != TIDE_OK || out == NULL) {
+        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+    }
+    rc = encode(device, peer, resource, &key, &detail);
+    if (rc == TIDE_OK) {
+        rc = tide__core_view(store->core, &key, &mark, &detail);
+    }
+    if (rc == TIDE_OK) {
+        if (mark.watermark == TIDE_TIME_NONE) {
+            return TIDE_ABSENT;
+        }
+        *out = mark;
+    }
+    return answer(store, rc, &detail);
+}
+
+/* Checks and encodes one step. */
+static int prepare(const tide_step *step, size_t order, tide__advance *out, tide__detail *detail)
+{
+    if (step->upto == TIDE_TIME_NONE || step->after >= step->upto) {
+        return tide__fail(detail, TIDE_EINVAL, "an empty range, or one that ends nowhere");
+    }
+    out->after = step->after;
+    out->upto = step->upto;
+    out->epoch = step->epoch;
+    out->order = order;
+    return encode(step->device, step->peer, step->resource, &out->key, detail);
+}
+
+int tide_advance_many(tide_store *store, const tide_step *steps, size_t count, uint32_t durability)
+{
+    tide__detail detail = {""};
+    tide__advance one;
+    tide__advance *advances = &one;
+    int rc = enter(store);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (steps == NULL || count == 0 || count > TIDE_STEPS_MAX || durability > TIDE_DEFERRED) {
+        (void)tide__fail(&detail, 0, "1 to %d steps and a durability are needed", TIDE_STEPS_MAX);
+        return answer(store, TIDE_EINVAL, &detail);
+    }
+    if (count > 1 && (advances = tide__malloc(count * sizeof *advances)) == NULL) {
+        return answer(store, TIDE_ENOMEM, &detail);
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
+        rc = prepare(&steps[i], i, &advances[i], &detail);
+    }
+    if (rc == TIDE_OK) {
+        bool durable = (durability == TIDE_DEFAULT_DURABILITY ? store->durability : durability) ==
+                       TIDE_DURABLE;
+        rc = tide__core_advance(store->core, advances, count, durable, &detail);
+    }
+    if (advances != &one) {
+        tide__free(advances);
+    }
+    return answer(store, rc, &detail);
+}
+
+int tide_advance_range(tide_store *store, const uuid_t device, const uuid_t peer,
+                       const char *resource, tide_time after, tide_time upto)
+{
+    tide_step step = {device, peer, resource, after, upto, TIDE_TIME_NONE};
+    return tide_advance_many(store, &step, 1, TIDE_DEFAULT_DURABILITY);
+}
+
+int tide_advance(tide_store *store, const uuid_t device, const uuid_t peer, const char *resource,
+                 tide_time upto)
+{
+    return tide_advance_range(store, device, peer, resource, TIDE_TIME_NONE, upto);
+}
+
+int tide_compare_and_set(tide_store *store, const uuid_t device, const uuid_t peer,
+                         const char *resource, tide_time expected, tide_time desired)
+{
+    tide__key key;
+    tide__detail detail = {""};
+    int rc = enter(store);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = encode(device, peer, resource, &key, &detail);
+    if (rc == TIDE_OK) {
+        rc = tide__core_set(store->core, &key, expected, desired, &detail);
+    }
+    return answer(store, rc, &detail);
+}
+
+int tide_each(tide_store *store, const unsigned char *device, const unsigned char *peer,
+              const char *resource, tide_each_fn *fn, void *ctx)
+{
+    tide__detail detail = {""};
+    tide__filter filter = {device, peer, resource};
+    int rc = enter(store);
+    if (rc != TIDE_OK || fn == NULL) {
+        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+    }
+    if (resource != NULL && !tide__resource_valid(resource, NULL)) {
+        (void)tide__fail(&detail, 0, "resource \"%.64s\": not a resource name", resource);
+        return answer(store, TIDE_EINVAL, &detail);
+    }
+    rc = tide__core_flush(store->core, &detail);
+    if (rc == TIDE_OK) {
+        rc = tide__scan(store->core->environment, &filter, fn, ctx, &detail);
+    }
+    return answer(store, rc, &detail);
+}
+
+int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer, size_t *removed)
+{
+    tide__key key;
+    tide__detail detail = {""};
+    size_t count = 0;
+    int rc = enter(store);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = encode(device, peer, "-", &key, &detail); /* any resource: only the prefix counts */
+    if (rc == TIDE_OK) {
+        rc = tide__core_remove(store->core, &key, TIDE__KEY_PEER_END, &count, &detail);
+    }
+    if (rc == TIDE_OK && removed != NULL) {
+        *removed = count;
+    }
+    return answer(store, rc, &detail);
+}
+
+static int raise_max(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
+                     const tide_mark *mark)
+{
+    tide_time *max = ctx;
+    (void)device;
+    (void)peer;
+    (void)resource;
+    if (mark->watermark > *max) {
+        *max = mark->watermark;
+    }
+    return TIDE_OK;
+}
+
+int tide_max(tide_store *store, const uuid_t device, tide_time *out)
+{
+    tide_time max = TIDE_TIME_NONE;
+    int rc = enter(store);
+    if (rc != TIDE_OK || device == NULL || out == NULL) {
+        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+    }
+    rc = tide_each(store, device, NULL, NULL, raise_max, &max);
+    if (rc == TIDE_OK) {
+        if (max == TIDE_TIME_NONE) {
+            return TIDE_ABSENT;
+        }
+        *out = max;
+    }
+    return rc;
+}
+
+int tide_flush(tide_store *store)
+{
+    tide__detail detail = {""};
+    int rc = enter(store);
+    return rc != TIDE_OK ? rc : answer(store, tide__core_flush(store->core, &detail), &detail);
+}
+
+int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx)
+{
+    tide__detail detail = {""};
+    int rc = enter(store);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = tide__core_set_barrier(store->core, fn, ctx, store, &detail);
+    return answer(store, rc, &detail);
+}
+
+int tide_stat(tide_store *store, tide_info *info)
+{
+    tide__detail detail = {""};
+    int rc = enter(store);
+    if (rc != TIDE_OK || info == NULL || info->size != sizeof *info) {
+        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+    }
+    tide_info filled = {.size = sizeof filled};
+    rc = tide__environment_stat(store->core->environment, &filled, &detail);
+    if (rc == TIDE_OK) {
+        pthread_mutex_lock(&store->core->table_lock);
+        filled.pending = store->core->table.count;
+        pthread_mutex_unlock(&store->core->table_lock);
+        *info = filled;
+    }
+    return answer(store, rc, &detail);
+}
+
+void tide_detail(tide_store *store, char *text, size_t size)
+{
+    if (text == NULL || size == 0) {
+        return;
+    }
+    text[0] = '\0';
+    if (enter(store) == TIDE_OK) {
+        pthread_mutex_lock(&store->detail_lock);
+        (void)snprintf(text, size, "%s", store->detail.text);
+        pthread_mutex_unlock(&store->detail_lock);
+    }
+}
