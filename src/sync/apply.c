@@ -1,0 +1,242 @@
+/* apply.c - writing rows of a peer's feed; see apply.h. */
+#include "sync/apply.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+/* What is here under a key. */
+typedef struct present {
+    bool alive;
+    bool gone;
+    sqlite3_int64 row;
+    tide_time version;
+    sqlite3_int64 device;
+} present;
+
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t source)
+{
+    memset(apply, 0, sizeof *apply);
+    apply->sync = sync;
+    int rc = tide__begin(sync);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = tide__sql_run(sync->db, "UPDATE tidemark_state SET applying = 1", &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__device_id(sync, source, &apply->source);
+    }
+    return rc == TIDE_OK ? TIDE_OK : tide__end(sync, rc);
+}
+
+int tide__apply_end(tide__apply *apply, int answer)
+{
+    tide_sync *sync = apply->sync;
+    if (answer == TIDE_OK) {
+        answer = tide__sql_run_made(
+            sync->db,
+            sqlite3_mprintf("UPDATE tidemark_state SET applying = 0, floor = max(floor, %lld)",
+                            (long long)apply->newest),
+            &sync->detail);
+    }
+    return tide__end(sync, answer);
+}
+
+int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time version)
+{
+    tide_time now = tide__now(sync);
+    tide_time ahead = (tide_time)sync->max_clock_ahead_ms * 1000000;
+    if (version <= now || version - now <= ahead) {
+        return TIDE_OK;
+    }
+    return tide__fail(&sync->detail, TIDE_ECLOCK,
+                      "%s: a version lies %lld s ahead of our clock, allowed are %u ms",
+                      model->resource, (long long)((version - now) / 1000000000),
+                      sync->max_clock_ahead_ms);
+}
+
+/* ---- binding ------------------------------------------------------------------------------------ */
+
+/* The values outlive the step, and bindings are overwritten before the next: nothing is copied. */
+static void bind_value(sqlite3_stmt *statement, int at, const tide_value *value)
+{
+    switch (value->type) {
+    case TIDE_INTEGER:
+        (void)sqlite3_bind_int64(statement, at, value->integer);
+        break;
+    case TIDE_FLOAT:
+        (void)sqlite3_bind_double(statement, at, value->real);
+        break;
+    case TIDE_STRING:
+        (void)sqlite3_bind_text64(statement, at, value->data, value->bytes, SQLITE_STATIC,
+                                  SQLITE_UTF8);
+        break;
+    case TIDE_BYTES:
+        if (value->bytes == 0) { /* a NULL pointer would mean NULL */
+            (void)sqlite3_bind_zeroblob(statement, at, 0);
+        } else {
+            (void)sqlite3_bind_blob64(statement, at, value->data, value->bytes, SQLITE_STATIC);
+        }
+        break;
+    default:
+        (void)sqlite3_bind_null(statement, at);
+        break;
+    }
+}
+
+static int run(tide__apply *apply, sqlite3_stmt *statement)
+{
+    return tide__sql_done(statement, &apply->sync->detail);
+}
+
+static int run_with_key(tide__apply *apply, sqlite3_stmt *statement, const tide_value *key)
+{
+    bind_value(statement, 1, key);
+    return run(apply, statement);
+}
+
+static int run_with_row(tide__apply *apply, sqlite3_stmt *statement, sqlite3_int64 row)
+{
+    (void)sqlite3_bind_int64(statement, 1, row);
+    return run(apply, statement);
+}
+
+/* ---- one row ------------------------------------------------------------------------------------ */
+
+static int find(tide__apply *apply, tide__model *m, const tide_value *key, present *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < 2; i++) {
+        sqlite3_stmt *statement = m->statements[i == 0 ? TIDE__FIND : TIDE__FIND_GONE];
+        bind_value(statement, 1, key);
+        int rc = tide__sql_step(statement, &apply->sync->detail);
+        if (rc == TIDE_ABSENT) {
+            continue;
+        }
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        out->alive = i == 0;
+        out->gone = i == 1;
+        out->row = sqlite3_column_int64(statement, 0);
+        out->version = sqlite3_column_int64(statement, 1);
+        out->device = sqlite3_column_int64(statement, 2);
+        (void)sqlite3_reset(statement);
+        break;
+    }
+    return TIDE_OK;
+}
+
+/* Whether the change's (version, device) is larger than what is here. */
+static bool newer(const tide__apply *apply, const tide_change *change, const present *here)
+{
+    if ((!here->alive && !here->gone) || change->version != here->version) {
+        return (!here->alive && !here->gone) || change->version > here->version;
+    }
+    const unsigned char *device = tide__device_uuid(apply->sync, here->device);
+    return device == NULL || uuid_compare(change->version_device, device) > 0;
+}
+
+static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)
+{
+    size_t place = 0;
+    while (apply->sync->models[place] != m) {
+        place++;
+    }
+    if (apply->next[place] == 0) {
+        sqlite3_stmt *statement = m->statements[TIDE__NEXT];
+        int rc = tide__sql_step(statement, &apply->sync->detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        apply->next[place] = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+    }
+    *out = apply->next[place]++;
+    return TIDE_OK;
+}
+
+/* Writes the record of a live or a deleted row: the two statements number their parameters alike. */
+static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, sqlite3_int64 row)
+{
+    sqlite3_stmt *statement = m->statements[change->deleted ? TIDE__STAMP_GONE : TIDE__STAMP];
+    sqlite3_int64 device = 0;
+    tide_time next = 0;
+    int rc = tide__device_id(apply->sync, change->version_device, &device);
+    if (rc == TIDE_OK) {
+        rc = next_stamp(apply, m, &next);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    (void)sqlite3_bind_int64(statement, 1, row);
+    bind_value(statement, 2, &change->key);
+    (void)sqlite3_bind_int64(statement, 3, next);
+    (void)sqlite3_bind_int64(statement, 4, change->version);
+    (void)sqlite3_bind_int64(statement, 5, device);
+    (void)sqlite3_bind_int64(statement, 6, apply->source);
+    return run(apply, statement);
+}
+
+static int write_live(tide__apply *apply, tide__model *m, const tide_change *change,
+                      const present *here)
+{
+    sqlite3_stmt *statement = m->statements[here->alive ? TIDE__UPDATE : TIDE__INSERT];
+    if (here->alive) {
+        (void)sqlite3_bind_int64(statement, 1, here->row);
+    } else {
+        bind_value(statement, 1, &change->key);
+    }
+    for (size_t i = 0; i < change->value_count; i++) {
+        bind_value(statement, (int)i + 2, &change->values[i]);
+    }
+    int rc = run(apply, statement);
+    if (rc == TIDE_OK) {
+        rc = stamp(apply, m, change,
+                   here->alive ? here->row : sqlite3_last_insert_rowid(apply->sync->db));
+    }
+    if (rc == TIDE_OK && here->gone) {
+        rc = run_with_key(apply, m->statements[TIDE__UNSTAMP_GONE], &change->key);
+    }
+    return rc;
+}
+
+/* A tombstone is kept also for a key that was never here: others may still follow our feed for it. */
+static int write_gone(tide__apply *apply, tide__model *m, const tide_change *change,
+                      const present *here)
+{
+    int rc = stamp(apply, m, change, 0);
+    if (rc == TIDE_OK && here->alive) {
+        rc = run_with_row(apply, m->statements[TIDE__DELETE], here->row);
+        if (rc == TIDE_OK) {
+            rc = run_with_row(apply, m->statements[TIDE__UNSTAMP], here->row);
+        }
+    }
+    return rc;
+}
+
+int tide__apply_row(tide__apply *apply, tide__model *m, const tide_change *change)
+{
+    present here;
+    if (change->version > apply->newest) {
+        apply->newest = change->version;
+    }
+    int rc = find(apply, m, &change->key, &here);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (!newer(apply, change, &here)) {
+        apply->sync->metrics.changes_stale++;
+        return TIDE_STALE;
+    }
+    rc = change->deleted ? write_gone(apply, m, change, &here) : write_live(apply, m, change, &here);
+    if (rc == TIDE_ECONSTRAINT) {
+        tide__detail why = apply->sync->detail;
+        (void)tide__fail(&apply->sync->detail, rc, "%s \"%.*s\": %.300s", m->resource,
+                         change->key.type == TIDE_STRING && change->key.bytes <= 64
+                             ? (int)change->key.bytes
+                             : 0,
+                         (const char *)change->key.data, why.text);
+    }
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* apply.h - writing rows of a peer's feed into our tables.
+ *
+ * A row is written only if its version is larger than what is here, live or deleted; so applying is
+ * idempotent and the order of arrival does not matter. Each row written gets our next stamp: it is part
+ * of our feed from then on. Begin and end enclose any number of rows in one transaction, durable at its
+ * commit (synchronous=FULL); nothing stays of it when it fails.
+ */
+#ifndef TIDEMARK_SYNC_APPLY_H
+#define TIDEMARK_SYNC_APPLY_H
+
+#include "sync/engine.h"
+
+typedef struct tide__apply {
+    tide_sync *sync;
+    sqlite3_int64 source;
+    tide_time newest; /* version seen, for the floor */
+    tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
+} tide__apply;
+
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t source);
+
+/* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT; errors. `change` has been checked against the model. */
+int tide__apply_row(tide__apply *apply, tide__model *model, const tide_change *change);
+
+/* Commits on TIDE_OK, else takes everything back; passes the answer on. */
+int tide__apply_end(tide__apply *apply, int answer);
+
+/* Whether a version may be taken over: TIDE_OK or TIDE_ECLOCK. */
+int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time version);
+
+#endif

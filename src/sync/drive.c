@@ -1,0 +1,74 @@
+/* drive.c - running a session over a transport until there is nothing left to do.
+ *
+ * The loop sends what the session has to say, waits for a message no longer than the session's next
+ * deadline, and hands it in. When the goal is reached it goes on for what has arrived already, so that the
+ * peer's last words are heard.
+ */
+#include <stdbool.h>
+
+#include <tidemark/transport.h>
+
+typedef bool goal_fn(const tide_session *session);
+
+static bool complete(const tide_session *session)
+{
+    return tide_session_is_complete(session) != 0;
+}
+
+static bool ready(const tide_session *session)
+{
+    return tide_session_state(session) == TIDE_READY;
+}
+
+static int send_all(tide_session *session, const tide_transport *transport)
+{
+    const void *bytes = NULL;
+    size_t size = 0;
+    int rc = TIDE_OK;
+    while ((rc = tide_session_next(session, &bytes, &size)) == TIDE_OK) {
+        rc = transport->send(transport->ctx, bytes, size);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+    }
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}
+
+static int drive(tide_session *session, const tide_transport *transport, goal_fn *reached)
+{
+    if (session == NULL || transport == NULL || transport->size != sizeof *transport) {
+        return TIDE_EINVAL;
+    }
+    for (;;) {
+        const void *bytes = NULL;
+        size_t size = 0;
+        int64_t now_ns = transport->now(transport->ctx);
+        tide_session_tick(session, now_ns);
+        int rc = send_all(session, transport);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        bool done = reached(session);
+        rc = transport->receive(transport->ctx, done ? now_ns : tide_session_deadline(session), &bytes,
+                                &size);
+        if (rc == TIDE_OK) {
+            rc = tide_session_receive(session, bytes, size);
+        } else if (rc == TIDE_ABSENT && !done) {
+            continue; /* the deadline has come */
+        }
+        if (rc != TIDE_OK) {
+            return rc == TIDE_ABSENT ? TIDE_OK : rc;
+        }
+    }
+}
+
+int tide_sync_exchange_watermarks_and_catchup(tide_session *session,
+                                              const tide_transport *transport)
+{
+    return drive(session, transport, complete);
+}
+
+int tide_sync_backfill_all_state(tide_session *session, const tide_transport *transport)
+{
+    return drive(session, transport, ready);
+}

@@ -1,0 +1,96 @@
+/* engine.h - the inside of a tide_sync, shared by the modules of the engine.
+ *
+ *     capture   the tables and triggers that stamp every change
+ *     model     what is registered: names checked, statements prepared, order
+ *     feed      reading a range of our own feed
+ *     apply     writing rows of a peer's feed
+ *     message   MessagePack
+ *     session   the conversation
+ *
+ * Ids: tidemark_devices gives each device that appears in a version a small number; 0 is ourselves.
+ */
+#ifndef TIDEMARK_SYNC_ENGINE_H
+#define TIDEMARK_SYNC_ENGINE_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include <tidemark/sync.h>
+
+#include "adapter/sql.h"
+#include "base/detail.h"
+
+enum {
+    TIDE__FEED_LIVE, /* rows alive behind a stamp, in feed order */
+    TIDE__FEED_GONE, /* deleted ones */
+    TIDE__HEAD,      /* newest stamp of the feed, 0 if it is empty */
+    TIDE__NEXT,      /* the next stamp to give */
+    TIDE__FIND,      /* a key: row number and version of the live row */
+    TIDE__FIND_GONE, /* a key: version of the deletion */
+    TIDE__INSERT,
+    TIDE__UPDATE,
+    TIDE__DELETE,
+    TIDE__STAMP, /* capture's own records */
+    TIDE__UNSTAMP,
+    TIDE__STAMP_GONE,
+    TIDE__UNSTAMP_GONE,
+    TIDE__COUNT,
+    TIDE__STATEMENTS
+};
+
+typedef struct tide__model {
+    uint32_t ownership;
+    char *resource;
+    char *table;
+    char *key;
+    char *row; /* the INTEGER PRIMARY KEY */
+    char **columns;
+    size_t column_count;
+    char **depends_on;
+    size_t depends_on_count;
+    uint64_t applied;
+    sqlite3_stmt *statements[TIDE__STATEMENTS];
+} tide__model;
+
+typedef struct tide__device {
+    sqlite3_int64 id;
+    uuid_t uuid;
+} tide__device;
+
+struct tide_sync {
+    sqlite3 *db;
+    uuid_t device;
+    uuid_t library;
+    tide_time epoch;
+    tide_watermarks *marks; /* NULL until attached */
+    tide__model *models[TIDE_MODELS_MAX];
+    size_t model_count;
+    tide__device *devices; /* the table tidemark_devices, in memory */
+    size_t device_count;
+    uint32_t max_clock_ahead_ms;
+    tide_event_fn *event;
+    void *event_ctx;
+    tide_clock_fn *clock;
+    void *clock_ctx;
+    tide_metrics metrics;
+    int checkpoint_code; /* of the last checkpoint that failed; 0 */
+    tide__detail detail;
+};
+
+/* The model of a resource; NULL if none. `length` bytes, no NUL needed. */
+tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_t length);
+
+tide_time tide__now(const tide_sync *sync);
+void tide__emit(const tide_sync *sync, const tide_event *event);
+
+/* Transactions of the engine. Begin takes the write lock; end commits on TIDE_OK and takes everything back
+ * on anything else, and passes the answer on. */
+int tide__begin(tide_sync *sync);
+int tide__end(tide_sync *sync, int answer);
+
+/* The number of a device, given one if it has none (inside a transaction). */
+int tide__device_id(tide_sync *sync, const uuid_t uuid, sqlite3_int64 *id);
+/* The device of a number; NULL if there is none, which only damage can bring about. */
+const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id);
+
+#endif

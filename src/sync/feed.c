@@ -1,0 +1,224 @@
+/* feed.c - reading our own feed; see feed.h. */
+#include "sync/feed.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+/* Columns of the two feed statements. */
+enum { AT_STAMP, AT_VERSION, AT_DEVICE, AT_SOURCE, AT_KEY, AT_VALUES };
+
+/* One side of the merge: a statement and the stamp it stands at. */
+typedef struct side {
+    sqlite3_stmt *statement;
+    tide_time stamp; /* TIDE_TIME_MAX at the end */
+} side;
+
+typedef struct page {
+    tide_sync *sync;
+    const unsigned char *peer;
+    uint32_t rows_left;
+    size_t bytes_most; /* of the page; where the first row is larger, that row alone */
+    size_t rows;
+    tide__buffer ranges;
+    size_t range_count;
+} page;
+
+static int forward(page *p, side *s)
+{
+    int rc = tide__sql_step(s->statement, &p->sync->detail);
+    if (rc == TIDE_OK) {
+        s->stamp = sqlite3_column_int64(s->statement, AT_STAMP);
+    } else if (rc == TIDE_ABSENT) {
+        s->stamp = TIDE_TIME_MAX;
+        rc = TIDE_OK;
+    }
+    return rc;
+}
+
+static void pack_column(msgpack_packer *p, sqlite3_stmt *statement, int column)
+{
+    switch (sqlite3_column_type(statement, column)) {
+    case SQLITE_INTEGER:
+        (void)msgpack_pack_int64(p, sqlite3_column_int64(statement, column));
+        break;
+    case SQLITE_FLOAT:
+        (void)msgpack_pack_double(p, sqlite3_column_double(statement, column));
+        break;
+    case SQLITE_TEXT: {
+        const void *text = sqlite3_column_text(statement, column);
+        tide__pack_text(p, text, (size_t)sqlite3_column_bytes(statement, column));
+        break;
+    }
+    case SQLITE_BLOB: {
+        const void *bytes = sqlite3_column_blob(statement, column);
+        tide__pack_bytes(p, bytes, (size_t)sqlite3_column_bytes(statement, column));
+        break;
+    }
+    default:
+        (void)msgpack_pack_nil(p);
+        break;
+    }
+}
+
+static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool deleted,
+                    tide__buffer *rows)
+{
+    msgpack_packer packer;
+    size_t before = rows->size;
+    const unsigned char *device =
+        tide__device_uuid(p->sync, sqlite3_column_int64(statement, AT_DEVICE));
+    if (device == NULL) {
+        return tide__fail(&p->sync->detail, TIDE_ECORRUPT, "tidemark_%s: a row of an unknown device",
+                          m->resource);
+    }
+    tide__packer(rows, &packer);
+    (void)msgpack_pack_array(&packer, 4 + (deleted ? 0 : m->column_count));
+    (void)(deleted ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
+    tide__pack_time(&packer, sqlite3_column_int64(statement, AT_VERSION));
+    tide__pack_bytes(&packer, device, sizeof(uuid_t));
+    pack_column(&packer, statement, AT_KEY);
+    for (size_t i = 0; !deleted && i < m->column_count; i++) {
+        pack_column(&packer, statement, AT_VALUES + (int)i);
+    }
+    if (rows->failed) {
+        return TIDE_ENOMEM;
+    }
+    if (rows->size - before > TIDE_ROW_MAX_BYTES) {
+        return tide__fail(&p->sync->detail, TIDE_ELIMIT, "%s \"%.64s\": larger than %u bytes",
+                          m->resource, (const char *)sqlite3_column_text(statement, AT_KEY),
+                          TIDE_ROW_MAX_BYTES);
+    }
+    return TIDE_OK;
+}
+
+/* Whether one row more has a place; a page takes at least one. */
+static bool full(const page *p, const tide__buffer *rows)
+{
+    return p->rows > 0 && (p->rows_left == 0 || p->ranges.size + rows->size >= p->bytes_most);
+}
+
+/* Reads rows behind `after` in feed order until the page is full. *upto is the last stamp looked at. */
+static int read_rows(page *p, const tide__model *m, tide_time after, sqlite3_int64 peer_id,
+                     tide__buffer *rows, size_t *count, tide_time *upto, bool *last)
+{
+    side live = {m->statements[TIDE__FEED_LIVE], TIDE_TIME_NONE};
+    side gone = {m->statements[TIDE__FEED_GONE], TIDE_TIME_NONE};
+    (void)sqlite3_bind_int64(live.statement, 1, after);
+    (void)sqlite3_bind_int64(gone.statement, 1, after);
+    int rc = forward(p, &live);
+    if (rc == TIDE_OK) {
+        rc = forward(p, &gone);
+    }
+    *last = false;
+    while (rc == TIDE_OK) {
+        bool deleted = gone.stamp < live.stamp;
+        side *next = deleted ? &gone : &live;
+        if (next->stamp == TIDE_TIME_MAX) {
+            *last = true;
+            break;
+        }
+        /* A row that came from the peer itself is passed over, not sent back. */
+        if (sqlite3_column_int64(next->statement, AT_SOURCE) != peer_id) {
+            if (full(p, rows)) {
+                break;
+            }
+            rc = pack_row(p, m, next->statement, deleted, rows);
+            ++*count;
+            p->rows++;
+            p->rows_left -= p->rows_left > 0;
+        }
+        *upto = next->stamp;
+        if (rc == TIDE_OK) {
+            rc = forward(p, next);
+        }
+    }
+    (void)sqlite3_reset(live.statement);
+    (void)sqlite3_reset(gone.statement);
+    return rc;
+}
+
+static int read_head(page *p, const tide__model *m, tide_time *head)
+{
+    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
+    int rc = tide__sql_step(statement, &p->sync->detail);
+    if (rc == TIDE_OK) {
+        *head = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+    }
+    return rc;
+}
+
+static int add_range(page *p, const tide__model *m, const tide__want *want, bool *last)
+{
+    tide__buffer rows = {NULL, 0, 0, false};
+    msgpack_packer packer;
+    size_t count = 0;
+    tide_time head = 0;
+    sqlite3_int64 peer_id = -1;
+    /* A mark of another epoch says nothing about this feed: it is read from its beginning. */
+    tide_time after = want->epoch == p->sync->epoch ? want->after : TIDE_TIME_NONE;
+    tide_time upto = after;
+    for (size_t i = 0; i < p->sync->device_count; i++) {
+        if (uuid_compare(p->sync->devices[i].uuid, p->peer) == 0) {
+            peer_id = p->sync->devices[i].id;
+        }
+    }
+    int rc = read_head(p, m, &head);
+    if (rc == TIDE_OK) {
+        rc = read_rows(p, m, after, peer_id, &rows, &count, &upto, last);
+    }
+    if (rc == TIDE_OK) {
+        if (*last && head > upto && head > 0) {
+            upto = head;
+        }
+        tide__packer(&p->ranges, &packer);
+        (void)msgpack_pack_array(&packer, 5);
+        tide__pack_text(&packer, m->resource, strlen(m->resource));
+        tide__pack_time(&packer, after);
+        tide__pack_time(&packer, upto);
+        (void)(*last ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
+        (void)msgpack_pack_array(&packer, count);
+        tide__buffer_append(&p->ranges, rows.bytes, rows.size);
+        p->range_count++;
+        rc = p->ranges.failed ? TIDE_ENOMEM : TIDE_OK;
+    }
+    tide__buffer_free(&rows);
+    return rc;
+}
+
+int tide__feed_page(tide_sync *sync, const tide__question *question, const uuid_t peer,
+                    tide__buffer *out, size_t *rows, bool *end)
+{
+    page p = {.sync = sync, .peer = peer, .rows_left = question->rows, .bytes_most = question->bytes};
+    msgpack_packer packer;
+    if (sqlite3_get_autocommit(sync->db) == 0) {
+        return tide__fail(&sync->detail, TIDE_EBUSY, "a transaction is open on the engine's connection");
+    }
+    int rc = tide__sql_run(sync->db, "BEGIN", &sync->detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    bool last = true;
+    for (size_t i = 0; rc == TIDE_OK && last && i < question->count; i++) {
+        const tide__want *want = &question->wants[i];
+        const tide__model *m = tide__model_find(sync, want->resource.text, want->resource.length);
+        if (m != NULL) {
+            rc = add_range(&p, m, want, &last);
+        }
+    }
+    (void)tide__sql_run(sync->db, "COMMIT", NULL); /* it only read */
+    if (rc == TIDE_OK) {
+        tide__packer(out, &packer);
+        tide__pack_head(&packer, TIDE__PAGE, 3, sync->library, sync->device, sync->epoch);
+        (void)msgpack_pack_uint32(&packer, question->number);
+        (void)msgpack_pack_array(&packer, p.range_count);
+        tide__buffer_append(out, p.ranges.bytes, p.ranges.size);
+        (void)(last ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
+        rc = out->failed ? TIDE_ENOMEM : TIDE_OK;
+        *rows = p.rows;
+        *end = last;
+    }
+    tide__buffer_free(&p.ranges);
+    return rc;
+}

@@ -1,0 +1,480 @@
+/* message.c - the four messages; see message.h. */
+#include "sync/message.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+#define HEAD_FIELDS 5
+#define DEPTH_MAX 8
+#define BUFFER_FIRST 1024
+
+/* ---- measuring ---------------------------------------------------------------------------------- */
+
+/* What one MessagePack head says: bytes of the head, bytes of the payload, items inside. */
+typedef struct head {
+    size_t head;
+    uint64_t payload;
+    uint64_t items;
+    bool container;
+} head;
+
+static uint64_t big_endian(const unsigned char *p, size_t bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        value = value << 8 | p[i];
+    }
+    return value;
+}
+
+/* Reads a head whose length field has `width` bytes; false if the message ends before. */
+static bool sized(const unsigned char *p, size_t left, size_t width, uint64_t *value)
+{
+    if (left < 1 + width) {
+        return false;
+    }
+    *value = big_endian(p + 1, width);
+    return true;
+}
+
+/* https://github.com/msgpack/msgpack/blob/master/spec.md, "Formats". Only what our messages are made of. */
+static bool read_head(const unsigned char *p, size_t left, head *h)
+{
+    unsigned char b = p[0];
+    uint64_t n = 0;
+    *h = (head){1, 0, 0, false};
+    if (b <= 0x7f || b >= 0xe0 || b == 0xc0 || b == 0xc2 || b == 0xc3) {
+        return true; /* small integers, nil, false, true */
+    }
+    if (b >= 0x90 && b <= 0x9f) {
+        h->items = b & 0x0f;
+        h->container = true;
+        return true;
+    }
+    if (b >= 0xa0 && b <= 0xbf) {
+        h->payload = b & 0x1f;
+        return true;
+    }
+    if (b == 0xca || (b >= 0xcb && b <= 0xd3)) {
+        static const unsigned char widths[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8}; /* ca to d3 */
+        h->payload = widths[b - 0xca];
+        return true;
+    }
+    if (b >= 0xc4 && b <= 0xc6) { /* bin 8, 16, 32 */
+        size_t width = (size_t)1 << (b - 0xc4);
+        h->head += width;
+        return sized(p, left, width, &h->payload);
+    }
+    if (b >= 0xd9 && b <= 0xdb) { /* str 8, 16, 32 */
+        size_t width = (size_t)1 << (b - 0xd9);
+        h->head += width;
+        return sized(p, left, width, &h->payload);
+    }
+    if (b == 0xdc || b == 0xdd) { /* array 16, 32 */
+        size_t width = b == 0xdc ? 2 : 4;
+        h->head += width;
+        h->container = true;
+        if (!sized(p, left, width, &n)) {
+            return false;
+        }
+        h->items = n;
+        return true;
+    }
+    return false; /* maps, extensions and 0xc1 are in no message */
+}
+
+/* Whether the bytes are exactly one value, nested no deeper than ours, each count backed by bytes. */
+static bool measured(const unsigned char *p, size_t size)
+{
+    uint64_t open[DEPTH_MAX]; /* items still due at each depth */
+    size_t depth = 0;
+    size_t at = 0;
+    open[0] = 1;
+    for (;;) {
+        while (open[depth] == 0) {
+            if (depth == 0) {
+                return at == size;
+            }
+            depth--;
+        }
+        head h;
+        open[depth]--;
+        if (at >= size || !read_head(p + at, size - at, &h) || size - at < h.head ||
+            size - at - h.head < h.payload + h.items) {
+            return false;
+        }
+        at += h.head + (size_t)h.payload;
+        if (h.container) {
+            if (++depth == DEPTH_MAX) {
+                return false;
+            }
+            open[depth] = h.items;
+        }
+    }
+}
+
+/* ---- fields ------------------------------------------------------------------------------------- */
+
+static const msgpack_object_array *array_of(const msgpack_object *o)
+{
+    return o->type == MSGPACK_OBJECT_ARRAY ? &o->via.array : NULL;
+}
+
+static bool get_uint32(const msgpack_object *o, uint32_t least, uint32_t most, uint32_t *out)
+{
+    if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 < least || o->via.u64 > most) {
+        return false;
+    }
+    *out = (uint32_t)o->via.u64;
+    return true;
+}
+
+static bool get_integer(const msgpack_object *o, int64_t *out)
+{
+    if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
+        *out = o->via.i64;
+        return true;
+    }
+    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT64_MAX) {
+        *out = (int64_t)o->via.u64;
+        return true;
+    }
+    return false;
+}
+
+/* nil is TIDE_TIME_NONE, and only nil is. */
+static bool get_time(const msgpack_object *o, tide_time *out)
+{
+    if (o->type == MSGPACK_OBJECT_NIL) {
+        *out = TIDE_TIME_NONE;
+        return true;
+    }
+    return get_integer(o, out) && *out != TIDE_TIME_NONE;
+}
+
+static bool get_bool(const msgpack_object *o, bool *out)
+{
+    *out = o->type == MSGPACK_OBJECT_BOOLEAN && o->via.boolean;
+    return o->type == MSGPACK_OBJECT_BOOLEAN;
+}
+
+static bool get_uuid(const msgpack_object *o, uuid_t out)
+{
+    if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != sizeof(uuid_t)) {
+        return false;
+    }
+    memcpy(out, o->via.bin.ptr, sizeof(uuid_t));
+    return true;
+}
+
+static bool get_resource(const msgpack_object *o, tide__name *out)
+{
+    if (o->type != MSGPACK_OBJECT_STR || o->via.str.size == 0 ||
+        o->via.str.size > TIDE_MODEL_NAME_MAX) {
+        return false;
+    }
+    *out = (tide__name){o->via.str.ptr, o->via.str.size};
+    return true;
+}
+
+static bool get_value(const msgpack_object *o, tide_value *out)
+{
+    *out = (tide_value){.type = TIDE_NULL};
+    if (o->type == MSGPACK_OBJECT_NIL) {
+        return true;
+    }
+    if (get_integer(o, &out->integer)) {
+        out->type = TIDE_INTEGER;
+        return true;
+    }
+    if (o->type == MSGPACK_OBJECT_FLOAT64) {
+        out->type = TIDE_FLOAT;
+        out->real = o->via.f64;
+        return true;
+    }
+    if (o->type == MSGPACK_OBJECT_STR) {
+        *out = (tide_value){.type = TIDE_STRING, .bytes = o->via.str.size, .data = o->via.str.ptr};
+        return true;
+    }
+    if (o->type == MSGPACK_OBJECT_BIN) {
+        *out = (tide_value){.type = TIDE_BYTES, .bytes = o->via.bin.size, .data = o->via.bin.ptr};
+        return true;
+    }
+    return false;
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------- */
+
+static bool get_question(const msgpack_object *o, tide__question *out)
+{
+    const msgpack_object_array *a = array_of(o);
+    if (a == NULL || a->size != 4 || !get_uint32(&a->ptr[0], 0, UINT32_MAX, &out->number) ||
+        !get_uint32(&a->ptr[1], 1, 65536, &out->rows) ||
+        !get_uint32(&a->ptr[2], 1, TIDE_MESSAGE_MAX_BYTES, &out->bytes)) {
+        return false;
+    }
+    out->wanting = a->ptr[3].type != MSGPACK_OBJECT_NIL;
+    if (!out->wanting) {
+        return true;
+    }
+    const msgpack_object_array *wants = array_of(&a->ptr[3]);
+    if (wants == NULL || wants->size > TIDE_MODELS_MAX) {
+        return false;
+    }
+    out->count = wants->size;
+    for (size_t i = 0; i < out->count; i++) {
+        const msgpack_object_array *w = array_of(&wants->ptr[i]);
+        if (w == NULL || w->size != 3 || !get_resource(&w->ptr[0], &out->wants[i].resource) ||
+            !get_time(&w->ptr[1], &out->wants[i].after) ||
+            !get_time(&w->ptr[2], &out->wants[i].epoch)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool get_offers(const msgpack_object *o, tide__message *out)
+{
+    const msgpack_object_array *models = array_of(o);
+    if (models == NULL || models->size > TIDE_MODELS_MAX) {
+        return false;
+    }
+    out->offer_count = models->size;
+    for (size_t i = 0; i < out->offer_count; i++) {
+        const msgpack_object_array *m = array_of(&models->ptr[i]);
+        const msgpack_object_array *columns = m == NULL || m->size != 2 ? NULL : array_of(&m->ptr[1]);
+        if (columns == NULL || columns->size > TIDE_COLUMNS_MAX + 1 ||
+            !get_resource(&m->ptr[0], &out->offers[i].resource)) {
+            return false;
+        }
+        for (size_t j = 0; j < columns->size; j++) {
+            if (columns->ptr[j].type != MSGPACK_OBJECT_STR) {
+                return false;
+            }
+        }
+        out->offers[i].columns = columns;
+    }
+    return true;
+}
+
+static bool get_ranges(const msgpack_object *o, tide__message *out)
+{
+    const msgpack_object_array *ranges = array_of(o);
+    if (ranges == NULL || ranges->size > TIDE_MODELS_MAX) {
+        return false;
+    }
+    out->range_count = ranges->size;
+    for (size_t i = 0; i < out->range_count; i++) {
+        const msgpack_object_array *r = array_of(&ranges->ptr[i]);
+        tide__range *range = &out->ranges[i];
+        if (r == NULL || r->size != 5 || !get_resource(&r->ptr[0], &range->resource) ||
+            !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto) ||
+            !get_bool(&r->ptr[3], &range->last)) {
+            return false;
+        }
+        range->rows = array_of(&r->ptr[4]);
+        /* Rows lie in the range, so there are none where it is empty. */
+        if (range->rows == NULL || range->upto < range->after ||
+            (range->upto == range->after && range->rows->size > 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool get_body(const msgpack_object_array *fields, tide__message *out)
+{
+    const msgpack_object *body = fields->ptr + HEAD_FIELDS;
+    size_t count = fields->size - HEAD_FIELDS;
+    switch (out->kind) {
+    case TIDE__HELLO:
+        return count == 2 && get_offers(&body[0], out) && get_question(&body[1], &out->question);
+    case TIDE__WANT:
+        return count == 1 && get_question(&body[0], &out->question);
+    case TIDE__PAGE:
+        return count == 3 && get_uint32(&body[0], 0, UINT32_MAX, &out->number) &&
+               get_ranges(&body[1], out) && get_bool(&body[2], &out->end);
+    case TIDE__NEWS:
+        return count == 0;
+    default:
+        return false;
+    }
+}
+
+static int decode_fields(tide__message *message, tide__detail *detail)
+{
+    const msgpack_object_array *fields = array_of(&message->unpacked.data);
+    uint32_t kind = 0;
+    uint32_t protocol = 0;
+    if (fields == NULL || fields->size < HEAD_FIELDS ||
+        !get_uint32(&fields->ptr[0], 0, UINT32_MAX, &kind) ||
+        !get_uint32(&fields->ptr[1], 0, UINT32_MAX, &protocol)) {
+        return tide__fail(detail, TIDE_EPROTO, "the peer's message has no head");
+    }
+    if (protocol != TIDE__PROTOCOL) {
+        return tide__fail(detail, TIDE_EPROTO, "the peer speaks protocol %u, we speak %d", protocol,
+                          TIDE__PROTOCOL);
+    }
+    message->kind = (int)(kind <= TIDE__NEWS ? kind : 0);
+    if (!get_uuid(&fields->ptr[2], message->library) || !get_uuid(&fields->ptr[3], message->from) ||
+        !get_time(&fields->ptr[4], &message->epoch) || message->epoch == TIDE_TIME_NONE) {
+        return tide__fail(detail, TIDE_EPROTO, "the head of the peer's message is malformed");
+    }
+    return get_body(fields, message)
+               ? TIDE_OK
+               : tide__fail(detail, TIDE_EPROTO, "the peer's message of kind %u is malformed", kind);
+}
+
+int tide__message_decode(tide__message *message, const void *bytes, size_t size, tide__detail *detail)
+{
+    if (size > TIDE_MESSAGE_MAX_BYTES) {
+        return tide__fail(detail, TIDE_ELIMIT, "the peer's message has %zu bytes, allowed are %u", size,
+                          TIDE_MESSAGE_MAX_BYTES);
+    }
+    if (!measured(bytes, size)) {
+        return tide__fail(detail, TIDE_EPROTO, "the peer's message is not one of ours");
+    }
+    size_t offset = 0;
+    memset(message, 0, sizeof *message);
+    msgpack_unpacked_init(&message->unpacked);
+    msgpack_unpack_return got = msgpack_unpack_next(&message->unpacked, bytes, size, &offset);
+    int rc = TIDE_OK;
+    if (got == MSGPACK_UNPACK_NOMEM_ERROR) {
+        rc = TIDE_ENOMEM;
+    } else if (got != MSGPACK_UNPACK_SUCCESS || offset != size) {
+        rc = tide__fail(detail, TIDE_EPROTO, "the peer's message is not one of ours");
+    } else {
+        rc = decode_fields(message, detail);
+    }
+    if (rc != TIDE_OK) {
+        tide__message_free(message);
+    }
+    return rc;
+}
+
+void tide__message_free(tide__message *message)
+{
+    msgpack_unpacked_destroy(&message->unpacked);
+}
+
+int tide__message_row(const tide__range *range, size_t i, size_t value_count, tide_change *change,
+                      tide_value *values)
+{
+    const msgpack_object_array *r = array_of(&range->rows->ptr[i]);
+    bool deleted = false;
+    memset(change, 0, sizeof *change);
+    change->size = sizeof *change;
+    if (r == NULL || r->size < 4 || !get_bool(&r->ptr[0], &deleted) ||
+        !get_time(&r->ptr[1], &change->version) || change->version == TIDE_TIME_NONE ||
+        !get_uuid(&r->ptr[2], change->version_device) || !get_value(&r->ptr[3], &change->key) ||
+        change->key.type == TIDE_NULL || r->size != 4 + (deleted ? 0 : value_count)) {
+        return TIDE_EPROTO;
+    }
+    change->deleted = deleted;
+    change->value_count = r->size - 4;
+    change->values = values;
+    for (size_t v = 0; v < change->value_count; v++) {
+        if (!get_value(&r->ptr[4 + v], &values[v])) {
+            return TIDE_EPROTO;
+        }
+    }
+    return TIDE_OK;
+}
+
+/* ---- encoding ----------------------------------------------------------------------------------- */
+
+void tide__buffer_free(tide__buffer *buffer)
+{
+    tide__free(buffer->bytes);
+    *buffer = (tide__buffer){NULL, 0, 0, false};
+}
+
+void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size)
+{
+    if (buffer->failed) {
+        return;
+    }
+    if (size > buffer->room - buffer->size) {
+        size_t room = buffer->room == 0 ? BUFFER_FIRST : buffer->room;
+        while (room - buffer->size < size) {
+            room *= 2;
+        }
+        char *larger = tide__realloc(buffer->bytes, room);
+        if (larger == NULL) {
+            buffer->failed = true;
+            return;
+        }
+        buffer->bytes = larger;
+        buffer->room = room;
+    }
+    memcpy(buffer->bytes + buffer->size, bytes, size);
+    buffer->size += size;
+}
+
+static int write_out(void *data, const char *bytes, size_t size)
+{
+    tide__buffer_append(data, bytes, size);
+    return 0;
+}
+
+void tide__packer(tide__buffer *buffer, msgpack_packer *packer)
+{
+    msgpack_packer_init(packer, buffer, write_out);
+}
+
+void tide__pack_text(msgpack_packer *p, const char *text, size_t length)
+{
+    (void)msgpack_pack_str(p, length);
+    if (length > 0) {
+        (void)msgpack_pack_str_body(p, text, length);
+    }
+}
+
+void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size)
+{
+    (void)msgpack_pack_bin(p, size);
+    if (size > 0) {
+        (void)msgpack_pack_bin_body(p, bytes, size);
+    }
+}
+
+void tide__pack_time(msgpack_packer *p, tide_time time)
+{
+    if (time == TIDE_TIME_NONE) {
+        (void)msgpack_pack_nil(p);
+    } else {
+        (void)msgpack_pack_int64(p, time);
+    }
+}
+
+void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
+                     const uuid_t from, tide_time epoch)
+{
+    (void)msgpack_pack_array(p, HEAD_FIELDS + fields);
+    (void)msgpack_pack_int(p, kind);
+    (void)msgpack_pack_int(p, TIDE__PROTOCOL);
+    tide__pack_bytes(p, library, sizeof(uuid_t));
+    tide__pack_bytes(p, from, sizeof(uuid_t));
+    tide__pack_time(p, epoch);
+}
+
+void tide__pack_question(msgpack_packer *p, const tide__question *question)
+{
+    (void)msgpack_pack_array(p, 4);
+    (void)msgpack_pack_uint32(p, question->number);
+    (void)msgpack_pack_uint32(p, question->rows);
+    (void)msgpack_pack_uint32(p, question->bytes);
+    if (!question->wanting) {
+        (void)msgpack_pack_nil(p);
+        return;
+    }
+    (void)msgpack_pack_array(p, question->count);
+    for (size_t i = 0; i < question->count; i++) {
+        const tide__want *want = &question->wants[i];
+        (void)msgpack_pack_array(p, 3);
+        tide__pack_text(p, want->resource.text, want->resource.length);
+        tide__pack_time(p, want->after);
+        tide__pack_time(p, want->epoch);
+    }
+}

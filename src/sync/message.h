@@ -1,0 +1,108 @@
+/* message.h - the four messages, as MessagePack. docs/protocol.md describes them.
+ *
+ * Every message is one array: kind, protocol, library, sender, epoch of the sender's feed, then
+ *
+ *     HELLO  models [[resource, columns] ...], question
+ *     WANT   question
+ *     PAGE   number, ranges [[resource, after, upto, last, rows] ...], end
+ *     NEWS   (nothing)
+ *
+ * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who does not know
+ * yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has its question's number.
+ * Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask for more memory than
+ * the message is long, and every field is checked after. What is decoded points into the message.
+ */
+#ifndef TIDEMARK_SYNC_MESSAGE_H
+#define TIDEMARK_SYNC_MESSAGE_H
+
+#include <msgpack.h>
+#include <stdbool.h>
+
+#include <tidemark/session.h>
+
+#include "base/detail.h"
+
+#define TIDE__PROTOCOL 1
+
+enum { TIDE__HELLO = 1, TIDE__WANT = 2, TIDE__PAGE = 3, TIDE__NEWS = 4 };
+
+typedef struct tide__name {
+    const char *text; /* no NUL */
+    size_t length;
+} tide__name;
+
+typedef struct tide__want {
+    tide__name resource;
+    tide_time after; /* TIDE_TIME_NONE: from the beginning */
+    tide_time epoch; /* of the mark; TIDE_TIME_NONE: no mark */
+} tide__want;
+
+typedef struct tide__question {
+    uint32_t number;
+    uint32_t rows;
+    uint32_t bytes;
+    bool wanting; /* false: wants are nil */
+    size_t count;
+    tide__want wants[TIDE_MODELS_MAX];
+} tide__question;
+
+typedef struct tide__offer {
+    tide__name resource;
+    const msgpack_object_array *columns; /* of strings, the key first */
+} tide__offer;
+
+typedef struct tide__range {
+    tide__name resource;
+    tide_time after;
+    tide_time upto; /* TIDE_TIME_NONE: the feed is empty */
+    bool last;
+    const msgpack_object_array *rows; /* each checked by tide__message_row */
+} tide__range;
+
+typedef struct tide__message {
+    msgpack_unpacked unpacked;
+    int kind;
+    uuid_t library;
+    uuid_t from;
+    tide_time epoch;
+    tide__question question; /* HELLO, WANT */
+    size_t offer_count;      /* HELLO */
+    tide__offer offers[TIDE_MODELS_MAX];
+    uint32_t number; /* PAGE */
+    size_t range_count;
+    tide__range ranges[TIDE_MODELS_MAX];
+    bool end;
+} tide__message;
+
+/* TIDE_OK: to be given back with tide__message_free; TIDE_EPROTO; TIDE_ELIMIT; TIDE_ENOMEM. */
+int tide__message_decode(tide__message *message, const void *bytes, size_t size,
+                         tide__detail *detail);
+void tide__message_free(tide__message *message);
+
+/* Row `i` of a range, with `value_count` values expected. TIDE_OK; TIDE_EPROTO. */
+int tide__message_row(const tide__range *range, size_t i, size_t value_count, tide_change *change,
+                      tide_value *values);
+
+/* ---- encoding ----------------------------------------------------------------------------------- */
+
+/* Grows as it is written; a failure sticks in `failed` and is looked at once, at the end. */
+typedef struct tide__buffer {
+    char *bytes;
+    size_t size;
+    size_t room;
+    bool failed;
+} tide__buffer;
+
+void tide__buffer_free(tide__buffer *buffer);
+void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size);
+void tide__packer(tide__buffer *buffer, msgpack_packer *packer);
+
+/* The array's head with `fields` fields behind the five of every message. */
+void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
+                     const uuid_t from, tide_time epoch);
+void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
+void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
+void tide__pack_time(msgpack_packer *p, tide_time time);
+void tide__pack_question(msgpack_packer *p, const tide__question *question);
+
+#endif

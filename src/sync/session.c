@@ -1,0 +1,642 @@
+/* session.c - one conversation with one peer, without any I/O.
+ *
+ * Each side asks and answers. A question names our marks; the answer, a PAGE, carries ranges behind them. A
+ * page is applied in one transaction and then moves the marks over its ranges. While pages bring rows the
+ * next question follows at once; a page that reaches the end and brings no row ends the round, and shows
+ * the peer, by the marks in the question it answered, that everything of its is here.
+ *
+ * Nothing here trusts the order of messages. A range is judged by the mark alone: one that joins on is
+ * applied, one that begins behind the mark is a gap and is asked for again, one that is known is passed
+ * over. So a lost question or page costs a retry, a repeated or late one nothing.
+ *
+ * The first question travels in HELLO, together with our models; until the peer's HELLO is here its pages
+ * are passed over, and its question is asked again by itself.
+ */
+#include <string.h>
+#include <time.h>
+
+#include <tidemark/session.h>
+
+#include "sync/apply.h"
+#include "sync/engine.h"
+#include "sync/feed.h"
+#include "sync/message.h"
+#include "sync/model.h"
+
+#include "base/alloc.h"
+
+#define PAGE_ROWS 500
+#define PAGE_ROWS_MAX 65536
+#define PAGE_BYTES (256u << 10)
+#define PAGE_BYTES_MIN 1024
+#define RETRY_MS 2000
+
+struct tide_session {
+    tide_sync *sync;
+    tide_session_options options;
+    tide__model *order[TIDE_MODELS_MAX];
+    bool closed;
+    bool paused;
+    int state;
+
+    bool peer_expected; /* `peer` is the only one allowed */
+    bool peer_known;    /* its HELLO is here, its models fit */
+    uuid_t peer;
+    tide_time peer_epoch;
+
+    bool ask;         /* our question is due */
+    bool asked;       /* it is under way, and an answer is awaited */
+    uint32_t number;  /* of our question; its repetitions have the same */
+    bool peer_heard;  /* the peer has answered once: WANT will do, HELLO need not */
+    bool news;        /* the peer shall hear that there are new rows */
+    bool news_sent;
+    int64_t now_ns;
+    int64_t deadline_ns; /* of what is awaited */
+
+    bool answer; /* the peer's question is due an answer */
+    tide__question question;
+    char names[TIDE_MODELS_MAX][TIDE_MODEL_NAME_MAX]; /* of that question */
+    bool peer_complete;
+
+    tide__buffer out;
+};
+
+void tide_session_options_init(tide_session_options *options)
+{
+    *options = (tide_session_options){.size = sizeof *options,
+                                      .page_rows = PAGE_ROWS,
+                                      .page_bytes = PAGE_BYTES,
+                                      .retry_ms = RETRY_MS};
+}
+
+int tide_session_open(tide_sync *sync, const tide_session_options *options, tide_session **out)
+{
+    tide_session_options o;
+    if (out == NULL) {
+        return TIDE_EINVAL;
+    }
+    *out = NULL;
+    if (sync == NULL || sync->marks == NULL) {
+        return TIDE_EINVAL;
+    }
+    tide_session_options_init(&o);
+    if (options != NULL) {
+        o = *options;
+        if (o.size != sizeof o || o.page_rows < 1 || o.page_rows > PAGE_ROWS_MAX ||
+            o.page_bytes < PAGE_BYTES_MIN || o.page_bytes > TIDE_MESSAGE_MAX_BYTES / 2 ||
+            o.retry_ms < 1 || (o.peer != NULL && uuid_compare(o.peer, sync->device) == 0)) {
+            return tide__fail(&sync->detail, TIDE_EINVAL, "session: an option is out of its range");
+        }
+    }
+    tide_session *session = tide__calloc(1, sizeof *session);
+    if (session == NULL) {
+        return TIDE_ENOMEM;
+    }
+    int rc = tide__model_order(sync, session->order);
+    if (rc != TIDE_OK) {
+        tide__free(session);
+        return rc;
+    }
+    session->sync = sync;
+    session->options = o;
+    session->ask = true;
+    if (o.peer != NULL) {
+        session->peer_expected = true;
+        uuid_copy(session->peer, o.peer);
+    }
+    session->options.peer = NULL; /* copied */
+    *out = session;
+    return TIDE_OK;
+}
+
+void tide_session_close(tide_session *session)
+{
+    if (session != NULL) {
+        tide__buffer_free(&session->out);
+        tide__free(session);
+    }
+}
+
+/* An error ends the session. */
+static int finish(tide_session *session, int rc)
+{
+    session->closed = session->closed || rc < 0;
+    return rc;
+}
+
+static void enter_state(tide_session *session, int state)
+{
+    if (session->state == state) {
+        return;
+    }
+    tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_STATE, .peer = session->peer,
+                        .state = (uint32_t)state};
+    session->state = state;
+    tide__emit(session->sync, &event);
+}
+
+static int marks_failed(tide_session *session, int rc)
+{
+    if (rc < 0) {
+        tide__detail why = {""};
+        tide_watermarks_detail(session->sync->marks, why.text, sizeof why.text);
+        (void)tide__fail(&session->sync->detail, rc, "marks: %.400s",
+                         why.text[0] != '\0' ? why.text : tide_strerror(rc));
+    }
+    return rc;
+}
+
+/* The mark on a feed of the peer; an absent one gives TIDE_OK and no times. */
+static int read_mark(tide_session *session, const tide__model *m, tide_mark *out)
+{
+    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+    int rc = tide_watermarks_get_mark(session->sync->marks, session->peer, m->resource, out);
+    return rc == TIDE_ABSENT ? TIDE_OK : marks_failed(session, rc);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------- */
+
+/* Our marks as a question, dependencies first. Before the peer is known there are none to name: the first
+ * question asks from the beginning only of a peer that was named at open. */
+static int make_question(tide_session *session, tide__question *question)
+{
+    bool from_start = false;
+    question->number = session->number;
+    question->rows = session->options.page_rows;
+    question->bytes = session->options.page_bytes;
+    question->wanting = session->peer_known || session->peer_expected;
+    question->count = 0;
+    if (session->paused || !question->wanting) {
+        return TIDE_OK;
+    }
+    for (size_t i = 0; i < session->sync->model_count; i++) {
+        const tide__model *m = session->order[i];
+        tide_mark mark;
+        if (session->options.device_owned_only != 0 && m->ownership != TIDE_DEVICE_OWNED) {
+            continue;
+        }
+        int rc = read_mark(session, m, &mark);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        from_start = from_start || mark.watermark == TIDE_TIME_NONE ||
+                     (session->peer_known && mark.epoch != session->peer_epoch);
+        question->wants[question->count++] = (tide__want){
+            {m->resource, strlen(m->resource)}, mark.watermark, mark.epoch};
+    }
+    if (session->peer_known && session->state != TIDE_READY) {
+        enter_state(session, from_start ? TIDE_BACKFILLING : TIDE_CATCHING_UP);
+    }
+    return TIDE_OK;
+}
+
+static void pack_models(msgpack_packer *p, const tide_session *session)
+{
+    const tide_sync *sync = session->sync;
+    (void)msgpack_pack_array(p, sync->model_count);
+    for (size_t i = 0; i < sync->model_count; i++) {
+        const tide__model *m = sync->models[i];
+        (void)msgpack_pack_array(p, 2);
+        tide__pack_text(p, m->resource, strlen(m->resource));
+        (void)msgpack_pack_array(p, m->column_count + 1);
+        tide__pack_text(p, m->key, strlen(m->key));
+        for (size_t c = 0; c < m->column_count; c++) {
+            tide__pack_text(p, m->columns[c], strlen(m->columns[c]));
+        }
+    }
+}
+
+static int send_question(tide_session *session)
+{
+    const tide_sync *sync = session->sync;
+    tide__question question;
+    msgpack_packer packer;
+    bool hello = !session->peer_heard;
+    int rc = make_question(session, &question);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    tide__packer(&session->out, &packer);
+    tide__pack_head(&packer, hello ? TIDE__HELLO : TIDE__WANT, hello ? 2 : 1, sync->library,
+                    sync->device, sync->epoch);
+    if (hello) {
+        pack_models(&packer, session);
+    }
+    tide__pack_question(&packer, &question);
+    session->ask = false;
+    session->asked = question.count > 0 || !session->peer_known;
+    if (!session->asked && !session->paused) {
+        enter_state(session, TIDE_READY); /* there is nothing to follow */
+    }
+    return TIDE_OK;
+}
+
+static int send_page(tide_session *session)
+{
+    size_t rows = 0;
+    bool end = false;
+    int rc = tide__feed_page(session->sync, &session->question, session->peer, &session->out, &rows,
+                             &end);
+    session->answer = false;
+    if (rc == TIDE_OK) {
+        /* It asked from its marks, and nothing lies behind them. */
+        session->peer_complete = end && rows == 0;
+    }
+    return rc;
+}
+
+int tide_session_next(tide_session *session, const void **bytes, size_t *size)
+{
+    int rc = TIDE_OK;
+    if (session == NULL || bytes == NULL || size == NULL) {
+        return TIDE_EINVAL;
+    }
+    if (session->closed) {
+        return TIDE_ECLOSED;
+    }
+    session->out.size = 0;
+    session->out.failed = false;
+    if (session->answer) {
+        rc = send_page(session);
+    } else if (session->ask) {
+        rc = send_question(session);
+        session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
+    } else if (session->news && session->peer_known) {
+        msgpack_packer packer;
+        tide__packer(&session->out, &packer);
+        tide__pack_head(&packer, TIDE__NEWS, 0, session->sync->library, session->sync->device,
+                        session->sync->epoch);
+        session->news = false;
+        session->news_sent = true;
+        session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
+    } else {
+        return TIDE_ABSENT;
+    }
+    if (rc == TIDE_OK && session->out.failed) {
+        rc = TIDE_ENOMEM;
+    }
+    if (rc != TIDE_OK) {
+        return finish(session, rc);
+    }
+    *bytes = session->out.bytes;
+    *size = session->out.size;
+    return TIDE_OK;
+}
+
+/* ---- hearing ------------------------------------------------------------------------------------ */
+
+static int check_sender(tide_session *session, const tide__message *message)
+{
+    tide_sync *sync = session->sync;
+    if (uuid_compare(message->library, sync->library) != 0) {
+        return tide__fail(&sync->detail, TIDE_ELIBRARY, "the peer belongs to another library");
+    }
+    if (uuid_compare(message->from, sync->device) == 0) {
+        return tide__fail(&sync->detail, TIDE_ELIBRARY, "the peer has our own device id");
+    }
+    if ((session->peer_known || session->peer_expected) &&
+        uuid_compare(message->from, session->peer) != 0) {
+        return tide__fail(&sync->detail, TIDE_ELIBRARY, "the peer is another device than expected");
+    }
+    return TIDE_OK;
+}
+
+/* The models both sides have must have the same columns in the same order. */
+static int check_offers(tide_session *session, const tide__message *message)
+{
+    for (size_t i = 0; i < message->offer_count; i++) {
+        const tide__offer *offer = &message->offers[i];
+        const tide__model *m =
+            tide__model_find(session->sync, offer->resource.text, offer->resource.length);
+        if (m == NULL) {
+            continue;
+        }
+        bool same = offer->columns->size == m->column_count + 1;
+        for (size_t c = 0; same && c < offer->columns->size; c++) {
+            const char *name = c == 0 ? m->key : m->columns[c - 1];
+            const msgpack_object_str *theirs = &offer->columns->ptr[c].via.str;
+            same = strlen(name) == theirs->size && memcmp(name, theirs->ptr, theirs->size) == 0;
+        }
+        if (!same) {
+            return tide__fail(&session->sync->detail, TIDE_EMODEL,
+                              "the peer's model %s has other columns than ours", m->resource);
+        }
+    }
+    return TIDE_OK;
+}
+
+/* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. */
+static void keep_question(tide_session *session, const tide__question *question)
+{
+    session->question = *question;
+    for (size_t i = 0; i < question->count; i++) {
+        const tide__name *name = &question->wants[i].resource;
+        memcpy(session->names[i], name->text, name->length);
+        session->question.wants[i].resource.text = session->names[i];
+    }
+    session->answer = question->count > 0;
+    session->news_sent = false;
+    session->peer_complete = question->wanting && question->count == 0; /* it follows nothing */
+}
+
+static int hear_hello(tide_session *session, const tide__message *message)
+{
+    int rc = check_offers(session, message);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (!session->peer_known) {
+        uuid_copy(session->peer, message->from);
+        session->peer_known = true;
+        /* Now that we know whose feed our marks are about; unless we knew, and have asked. */
+        session->ask = session->ask || !session->peer_expected;
+        enter_state(session, TIDE_CATCHING_UP);
+    }
+    session->peer_epoch = message->epoch;
+    keep_question(session, &message->question);
+    return TIDE_OK;
+}
+
+/* ---- a page ------------------------------------------------------------------------------------- */
+
+/* What becomes of one range. */
+typedef struct judged {
+    tide__model *model;
+    bool apply;
+    bool restart; /* of a new epoch, from its beginning: the old mark goes first */
+    tide_mark mark;
+    uint64_t written;
+} judged;
+
+static int judge_range(tide_session *session, const tide__message *message, const tide__range *range,
+                       judged *out, bool *gap)
+{
+    tide_sync *sync = session->sync;
+    out->model = tide__model_find(sync, range->resource.text, range->resource.length);
+    if (out->model == NULL) {
+        return tide__fail(&sync->detail, TIDE_EMODEL, "the peer sends \"%.*s\", which nobody asked for",
+                          (int)range->resource.length, range->resource.text);
+    }
+    int rc = read_mark(session, out->model, &out->mark);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    bool absent = out->mark.watermark == TIDE_TIME_NONE;
+    if (!absent && out->mark.epoch != message->epoch) {
+        bool older = out->mark.epoch != TIDE_TIME_NONE && message->epoch < out->mark.epoch;
+        out->restart = !older && range->after == TIDE_TIME_NONE;
+        out->apply = out->restart;
+        *gap = *gap || (!older && !out->restart);
+        return TIDE_OK;
+    }
+    *gap = *gap || range->after > out->mark.watermark;
+    out->apply = range->after <= out->mark.watermark && range->upto > out->mark.watermark;
+    return TIDE_OK;
+}
+
+/* Decodes and checks every row before any is written, then writes. `rows` counts those of ranges to apply. */
+static int check_rows(tide_session *session, const tide__message *message, const judged *judgement,
+                      size_t *rows)
+{
+    tide_value values[TIDE_COLUMNS_MAX];
+    *rows = 0;
+    for (size_t i = 0; i < message->range_count; i++) {
+        const tide__range *range = &message->ranges[i];
+        const tide__model *m = judgement[i].model;
+        for (size_t r = 0; r < range->rows->size; r++) {
+            tide_change change;
+            int rc = tide__message_row(range, r, m->column_count, &change, values);
+            if (rc != TIDE_OK) {
+                return tide__fail(&session->sync->detail, rc, "row %zu of %s is malformed", r,
+                                  m->resource);
+            }
+            rc = tide__apply_check_clock(session->sync, m, change.version);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+        *rows += judgement[i].apply ? range->rows->size : 0;
+    }
+    return TIDE_OK;
+}
+
+static int write_rows(tide_session *session, const tide__message *message, judged *judgement)
+{
+    tide_value values[TIDE_COLUMNS_MAX];
+    tide__apply apply;
+    int rc = tide__apply_begin(&apply, session->sync, session->peer);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
+        const tide__range *range = &message->ranges[i];
+        tide__model *m = judgement[i].model;
+        for (size_t r = 0; judgement[i].apply && rc == TIDE_OK && r < range->rows->size; r++) {
+            tide_change change;
+            (void)tide__message_row(range, r, m->column_count, &change, values); /* checked */
+            rc = tide__apply_row(&apply, m, &change);
+            judgement[i].written += rc == TIDE_OK;
+            rc = rc == TIDE_STALE ? TIDE_OK : rc;
+        }
+    }
+    return tide__apply_end(&apply, rc);
+}
+
+/* The rows are durable; now the marks may say so. */
+static int raise_marks(tide_session *session, const tide__message *message, const judged *judgement)
+{
+    tide_watermarks *marks = session->sync->marks;
+    for (size_t i = 0; i < message->range_count; i++) {
+        const tide__range *range = &message->ranges[i];
+        const char *resource = judgement[i].model->resource;
+        if (!judgement[i].apply) {
+            continue;
+        }
+        int rc = judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
+        if (rc >= 0) {
+            rc = tide_watermarks_advance_range(marks, session->peer, resource, range->after,
+                                               range->upto, message->epoch);
+        }
+        if (rc < 0) {
+            return marks_failed(session, rc);
+        }
+    }
+    return TIDE_OK;
+}
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void count_page(tide_session *session, const tide__message *message, const judged *judgement,
+                       int64_t began_ns)
+{
+    tide_metrics *metrics = &session->sync->metrics;
+    uint64_t ns = (uint64_t)(monotonic_ns() - began_ns);
+    metrics->apply_ns += ns;
+    metrics->apply_max_ns = ns > metrics->apply_max_ns ? ns : metrics->apply_max_ns;
+    for (size_t i = 0; i < message->range_count; i++) {
+        const judged *j = &judgement[i];
+        metrics->changes_applied += j->written;
+        j->model->applied += j->written;
+        if (message->ranges[i].after != message->ranges[i].upto) {
+            *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
+        }
+        if (j->written > 0) {
+            tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                                .peer = session->peer, .resource = j->model->resource,
+                                .count = j->written};
+            tide__emit(session->sync, &event);
+        }
+    }
+}
+
+static int apply_page(tide_session *session, const tide__message *message)
+{
+    judged judgement[TIDE_MODELS_MAX];
+    bool gap = false;
+    size_t rows = 0;
+    int64_t began_ns = monotonic_ns();
+    int rc = TIDE_OK;
+    memset(judgement, 0, sizeof judgement);
+    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
+        rc = judge_range(session, message, &message->ranges[i], &judgement[i], &gap);
+    }
+    if (rc == TIDE_OK) {
+        rc = check_rows(session, message, judgement, &rows);
+    }
+    if (rc == TIDE_OK && rows > 0) {
+        rc = write_rows(session, message, judgement);
+    }
+    if (rc == TIDE_OK) {
+        rc = raise_marks(session, message, judgement);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    count_page(session, message, judgement, began_ns);
+    /* A page with rows, a gap, or one that did not reach the end leads to the next question. */
+    size_t carried = 0;
+    for (size_t i = 0; i < message->range_count; i++) {
+        carried += message->ranges[i].rows->size;
+    }
+    session->ask = gap || carried > 0 || !message->end;
+    session->asked = false;
+    session->number++;
+    if (!session->ask) {
+        enter_state(session, TIDE_READY);
+    }
+    return TIDE_OK;
+}
+
+static int hear_page(tide_session *session, const tide__message *message)
+{
+    session->peer_heard = session->peer_known;
+    if (!session->peer_known || session->paused || !session->asked ||
+        message->number != session->number) {
+        return TIDE_OK; /* nobody waits for it: a repetition, late, or too early */
+    }
+    session->peer_epoch = message->epoch;
+    return apply_page(session, message);
+}
+
+int tide_session_receive(tide_session *session, const void *bytes, size_t size)
+{
+    tide__message *message = NULL;
+    if (session == NULL || (bytes == NULL && size > 0)) {
+        return TIDE_EINVAL;
+    }
+    if (session->closed) {
+        return TIDE_ECLOSED;
+    }
+    if ((message = tide__malloc(sizeof *message)) == NULL) {
+        return finish(session, TIDE_ENOMEM);
+    }
+    int rc = tide__message_decode(message, bytes, size, &session->sync->detail);
+    if (rc == TIDE_OK) {
+        rc = check_sender(session, message);
+        if (rc != TIDE_OK) {
+            /* not ours */
+        } else if (message->kind == TIDE__HELLO) {
+            rc = hear_hello(session, message);
+        } else if (message->kind == TIDE__PAGE) {
+            rc = hear_page(session, message);
+        } else if (session->peer_known && message->kind == TIDE__WANT) {
+            keep_question(session, &message->question);
+        } else if (session->peer_known && !session->paused && !session->asked) {
+            session->ask = true; /* NEWS */
+        }
+        tide__message_free(message);
+    }
+    tide__free(message);
+    return finish(session, rc);
+}
+
+/* ---- time and states ---------------------------------------------------------------------------- */
+
+void tide_session_tick(tide_session *session, int64_t now_ns)
+{
+    if (session == NULL || session->closed) {
+        return;
+    }
+    session->now_ns = now_ns > session->now_ns ? now_ns : session->now_ns;
+    if (session->now_ns >= session->deadline_ns) {
+        session->ask = session->ask || session->asked;
+        session->news = session->news || session->news_sent;
+    }
+}
+
+int64_t tide_session_deadline(const tide_session *session)
+{
+    bool waits = session != NULL && !session->closed &&
+                 ((session->asked && !session->ask) || (session->news_sent && !session->news));
+    return waits ? session->deadline_ns : INT64_MAX;
+}
+
+void tide_session_notify(tide_session *session)
+{
+    if (session != NULL) {
+        session->news = true;
+        session->peer_complete = false;
+    }
+}
+
+void tide_session_pause(tide_session *session)
+{
+    if (session != NULL && !session->paused) {
+        session->paused = true;
+        session->ask = session->asked = false;
+        enter_state(session, TIDE_PAUSED);
+    }
+}
+
+void tide_session_resume(tide_session *session)
+{
+    if (session != NULL && session->paused) {
+        session->paused = false;
+        session->ask = true;
+        enter_state(session, session->peer_known ? TIDE_CATCHING_UP : TIDE_UNINITIALIZED);
+    }
+}
+
+int tide_session_state(const tide_session *session)
+{
+    return session == NULL ? TIDE_UNINITIALIZED : session->state;
+}
+
+int tide_session_is_complete(const tide_session *session)
+{
+    return session != NULL && session->state == TIDE_READY && session->peer_complete;
+}
+
+int tide_session_peer(const tide_session *session, uuid_t peer)
+{
+    if (session == NULL || !session->peer_known) {
+        return TIDE_ABSENT;
+    }
+    uuid_copy(peer, session->peer);
+    return TIDE_OK;
+}

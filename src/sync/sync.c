@@ -1,0 +1,481 @@
+/* sync.c - the engine's handle: opening, registering, and the calls on marks and single rows.
+ *
+ * One SQLite connection, in WAL mode with synchronous=FULL: what is committed is durable, so a mark that is
+ * written after the commit of its rows is never ahead of them. Automatic checkpoints are replaced by our
+ * own after commits, whose errors are kept and reported by the next transaction.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <tidemark/sync.h>
+
+#include "base/key.h"
+#include "sync/apply.h"
+#include "sync/capture.h"
+#include "sync/engine.h"
+#include "sync/model.h"
+
+#include "base/alloc.h"
+
+#define BUSY_MS 5000
+#define CHECKPOINT_PAGES 1000
+#define CLOCK_AHEAD_MS 300000
+
+/* ---- small services of the engine --------------------------------------------------------------- */
+
+tide_time tide__now(const tide_sync *sync)
+{
+    if (sync->clock != NULL) {
+        return sync->clock(sync->clock_ctx);
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (tide_time)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void tide__emit(const tide_sync *sync, const tide_event *event)
+{
+    if (sync->event != NULL) {
+        sync->event(sync->event_ctx, event);
+    }
+}
+
+/* After each commit on our connection. Returning an error here would fail a commit that is done. */
+static int after_commit(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    tide_sync *sync = ctx;
+    if (pages >= CHECKPOINT_PAGES) {
+        int rc = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_LOCKED) {
+            sync->checkpoint_code = tide__sql_fail(db, "checkpoint", &sync->detail);
+        }
+    }
+    return SQLITE_OK;
+}
+
+static int load_devices(tide_sync *sync)
+{
+    sqlite3_stmt *statement = NULL;
+    tide__device *devices = NULL;
+    size_t count = 0;
+    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid FROM tidemark_devices ORDER BY id",
+                               &statement, &sync->detail);
+    while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
+        const char *text = (const char *)sqlite3_column_text(statement, 1);
+        tide__device *larger = tide__realloc(devices, (count + 1) * sizeof *devices);
+        if (larger == NULL) {
+            rc = TIDE_ENOMEM;
+            break;
+        }
+        devices = larger;
+        devices[count].id = sqlite3_column_int64(statement, 0);
+        if (text == NULL || uuid_parse(text, devices[count].uuid) != 0) {
+            rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices holds no device id");
+            break;
+        }
+        count++;
+    }
+    (void)sqlite3_finalize(statement);
+    if (rc != TIDE_ABSENT) {
+        tide__free(devices);
+        return rc;
+    }
+    tide__free(sync->devices);
+    sync->devices = devices;
+    sync->device_count = count;
+    return TIDE_OK;
+}
+
+const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id)
+{
+    for (size_t i = 0; i < sync->device_count; i++) {
+        if (sync->devices[i].id == id) {
+            return sync->devices[i].uuid;
+        }
+    }
+    return NULL;
+}
+
+int tide__device_id(tide_sync *sync, const uuid_t uuid, sqlite3_int64 *id)
+{
+    char text[UUID_STR_LEN];
+    for (size_t i = 0; i < sync->device_count; i++) {
+        if (uuid_compare(sync->devices[i].uuid, uuid) == 0) {
+            *id = sync->devices[i].id;
+            return TIDE_OK;
+        }
+    }
+    uuid_unparse_lower(uuid, text);
+    int rc = tide__sql_run_made(
+        sync->db, sqlite3_mprintf("INSERT INTO tidemark_devices (uuid) VALUES (%Q)", text),
+        &sync->detail);
+    if (rc == TIDE_OK) {
+        *id = sqlite3_last_insert_rowid(sync->db);
+        rc = load_devices(sync);
+    }
+    return rc;
+}
+
+int tide__begin(tide_sync *sync)
+{
+    if (sync->checkpoint_code != 0) {
+        int rc = sync->checkpoint_code;
+        sync->checkpoint_code = 0;
+        return rc;
+    }
+    if (sqlite3_get_autocommit(sync->db) == 0) {
+        return tide__fail(&sync->detail, TIDE_EBUSY, "a transaction is open on the engine's connection");
+    }
+    return tide__sql_run(sync->db, "BEGIN IMMEDIATE", &sync->detail);
+}
+
+int tide__end(tide_sync *sync, int answer)
+{
+    if (answer == TIDE_OK) {
+        answer = tide__sql_run(sync->db, "COMMIT", &sync->detail);
+    }
+    if (answer != TIDE_OK) {
+        if (sqlite3_get_autocommit(sync->db) == 0) {
+            (void)tide__sql_run(sync->db, "ROLLBACK", NULL);
+        }
+        if (sync->devices != NULL) {
+            (void)load_devices(sync); /* numbers given in the transaction are gone */
+        }
+    }
+    return answer;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+void tide_sync_options_init(tide_sync_options *options)
+{
+    *options = (tide_sync_options){.size = sizeof *options, .max_clock_ahead_ms = CLOCK_AHEAD_MS};
+}
+
+static int open_database(tide_sync *sync, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        return tide__fail_errno(&sync->detail, errno, path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return tide__fail(&sync->detail, TIDE_EFORMAT, "%s: not a regular file", path);
+    }
+    if (access(path, R_OK | W_OK) != 0) {
+        return tide__fail_errno(&sync->detail, errno, path);
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE;
+    if (sqlite3_open_v2(path, &sync->db, flags, NULL) != SQLITE_OK) {
+        return sync->db == NULL ? TIDE_ENOMEM : tide__sql_fail(sync->db, path, &sync->detail);
+    }
+    (void)sqlite3_busy_timeout(sync->db, BUSY_MS);
+    /* recursive_triggers: INSERT OR REPLACE on this connection fires the delete triggers. */
+    if (sqlite3_exec(sync->db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                     "PRAGMA wal_autocheckpoint = 0; PRAGMA recursive_triggers = ON;",
+                     NULL, NULL, NULL) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, path, &sync->detail);
+    }
+    (void)sqlite3_wal_hook(sync->db, after_commit, sync);
+    return TIDE_OK;
+}
+
+static bool options_ok(const tide_sync_options *o)
+{
+    return o == NULL || (o->size == sizeof *o && (o->detail == NULL || o->detail_bytes > 0));
+}
+
+int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync **out)
+{
+    tide_sync_options o;
+    if (out == NULL) {
+        return TIDE_EINVAL;
+    }
+    *out = NULL;
+    if (path == NULL || !options_ok(options)) {
+        return TIDE_EINVAL;
+    }
+    tide_sync_options_init(&o);
+    o = options != NULL ? *options : o;
+    tide_sync *sync = tide__calloc(1, sizeof *sync);
+    if (sync == NULL) {
+        return TIDE_ENOMEM;
+    }
+    sync->max_clock_ahead_ms = o.max_clock_ahead_ms;
+    sync->event = o.event;
+    sync->event_ctx = o.event_ctx;
+    sync->clock = o.clock;
+    sync->clock_ctx = o.clock_ctx;
+    sync->metrics.size = sizeof sync->metrics;
+    int rc = open_database(sync, path);
+    if (rc == TIDE_OK) {
+        rc = tide__capture_identity(sync, o.device, o.library);
+    }
+    if (rc == TIDE_OK) {
+        rc = load_devices(sync);
+    }
+    if (rc != TIDE_OK) {
+        if (o.detail != NULL) {
+            (void)sqlite3_snprintf((int)o.detail_bytes, o.detail, "%s",
+                                   sync->detail.text[0] != '\0' ? sync->detail.text
+                                                                : tide_strerror(rc));
+        }
+        tide_sync_close(sync);
+        return rc;
+    }
+    *out = sync;
+    return TIDE_OK;
+}
+
+void tide_sync_close(tide_sync *sync)
+{
+    if (sync == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < sync->model_count; i++) {
+        tide__model_free(sync->models[i]);
+    }
+    if (sync->db != NULL) {
+        /* What does not get into the database stays in the WAL, where the next opener finds it. */
+        (void)sqlite3_wal_checkpoint_v2(sync->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        (void)sqlite3_close_v2(sync->db);
+    }
+    tide__free(sync->devices);
+    tide__free(sync);
+}
+
+int tide_sync_register(tide_sync *sync, const tide_model *model)
+{
+    tide__model *m = NULL;
+    if (sync == NULL || model == NULL) {
+        return TIDE_EINVAL;
+    }
+    int rc = tide__model_make(sync, model, &m);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (tide__model_find(sync, m->resource, strlen(m->resource)) != NULL) {
+        rc = tide__fail(&sync->detail, TIDE_EBUSY, "model %s is registered already", m->resource);
+    } else if (sync->model_count == TIDE_MODELS_MAX) {
+        rc = tide__fail(&sync->detail, TIDE_ELIMIT, "more than %d models", TIDE_MODELS_MAX);
+    } else {
+        rc = tide__begin(sync);
+        if (rc == TIDE_OK) {
+            rc = tide__end(sync, tide__capture_install(sync, m));
+        }
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__model_prepare(sync, m);
+    }
+    if (rc != TIDE_OK) {
+        tide__model_free(m);
+        return rc;
+    }
+    sync->models[sync->model_count++] = m;
+    return TIDE_OK;
+}
+
+int tide_sync_attach(tide_sync *sync, tide_watermarks *marks)
+{
+    uuid_t device;
+    if (sync == NULL || marks == NULL) {
+        return TIDE_EINVAL;
+    }
+    tide_watermarks_device(marks, device);
+    if (uuid_compare(device, sync->device) != 0) {
+        return tide__fail(&sync->detail, TIDE_ELIBRARY, "the marks belong to another device");
+    }
+    sync->marks = marks;
+    return TIDE_OK;
+}
+
+sqlite3 *tide_sync_database(tide_sync *sync)
+{
+    return sync->db;
+}
+
+void tide_sync_device(const tide_sync *sync, uuid_t device)
+{
+    uuid_copy(device, sync->device);
+}
+
+void tide_sync_library(const tide_sync *sync, uuid_t library)
+{
+    uuid_copy(library, sync->library);
+}
+
+/* ---- models ------------------------------------------------------------------------------------- */
+
+/* The model of a resource that a caller names. */
+static int named(tide_sync *sync, const char *resource, tide__model **out)
+{
+    if (sync == NULL || resource == NULL) {
+        return TIDE_EINVAL;
+    }
+    tide__model *m = tide__model_find(sync, resource, strlen(resource));
+    if (m == NULL) {
+        return tide__fail(&sync->detail, TIDE_EMODEL, "resource \"%.64s\" is not registered", resource);
+    }
+    *out = m;
+    return TIDE_OK;
+}
+
+int tide_sync_order(tide_sync *sync, tide_resource_fn *fn, void *ctx)
+{
+    tide__model *order[TIDE_MODELS_MAX];
+    if (sync == NULL || fn == NULL) {
+        return TIDE_EINVAL;
+    }
+    int rc = tide__model_order(sync, order);
+    for (size_t i = 0; rc == TIDE_OK && i < sync->model_count; i++) {
+        rc = fn(ctx, order[i]->resource);
+    }
+    return rc;
+}
+
+int tide_model_is_device_owned(tide_sync *sync, const char *resource)
+{
+    tide__model *m = NULL;
+    int rc = named(sync, resource, &m);
+    return rc == TIDE_OK ? m->ownership == TIDE_DEVICE_OWNED : rc;
+}
+
+/* ---- marks -------------------------------------------------------------------------------------- */
+
+static int marks_failed(tide_sync *sync, int rc)
+{
+    if (rc < 0) {
+        tide__detail why = {""};
+        tide_watermarks_detail(sync->marks, why.text, sizeof why.text);
+        (void)tide__fail(&sync->detail, rc, "marks: %.400s",
+                         why.text[0] != '\0' ? why.text : tide_strerror(rc));
+    }
+    return rc;
+}
+
+int tide_sync_get_resource_watermark(tide_sync *sync, const uuid_t peer, const char *resource,
+                                     tide_time *out)
+{
+    tide__model *m = NULL;
+    int rc = named(sync, resource, &m);
+    if (rc == TIDE_OK && sync->marks == NULL) {
+        rc = TIDE_EINVAL;
+    }
+    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_get(sync->marks, peer, resource, out))
+                         : rc;
+}
+
+int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer, const char *resource,
+                                     tide_time after, tide_time upto, tide_time epoch)
+{
+    tide__model *m = NULL;
+    int rc = named(sync, resource, &m);
+    if (rc == TIDE_OK && sync->marks == NULL) {
+        rc = TIDE_EINVAL;
+    }
+    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_advance_range(sync->marks, peer, resource,
+                                                                           after, upto, epoch))
+                         : rc;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static bool value_ok(const tide_value *value)
+{
+    return value->type <= TIDE_BYTES &&
+           (value->type < TIDE_STRING || value->bytes == 0 || value->data != NULL);
+}
+
+static int check_change(tide_sync *sync, const tide__model *m, const tide_change *change)
+{
+    bool ok = change->version != TIDE_TIME_NONE && change->key.type != TIDE_NULL &&
+              value_ok(&change->key) && change->deleted <= 1;
+    if (!ok || change->value_count != (change->deleted ? 0 : m->column_count)) {
+        return tide__fail(&sync->detail, TIDE_EPROTO, "%s: %zu values, expected %zu, or no key",
+                          m->resource, change->value_count, change->deleted ? 0 : m->column_count);
+    }
+    for (size_t i = 0; i < change->value_count; i++) {
+        if (!value_ok(&change->values[i])) {
+            return tide__fail(&sync->detail, TIDE_EPROTO, "%s: value %zu has no type", m->resource, i);
+        }
+    }
+    return tide__apply_check_clock(sync, m, change->version);
+}
+
+int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_change *change)
+{
+    tide__model *m = NULL;
+    tide__apply apply;
+    if (sync == NULL || peer == NULL || change == NULL || change->size != sizeof *change ||
+        uuid_compare(peer, sync->device) == 0) {
+        return TIDE_EINVAL;
+    }
+    int rc = named(sync, change->resource, &m);
+    if (rc == TIDE_OK) {
+        rc = check_change(sync, m, change);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__apply_begin(&apply, sync, peer);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = tide__apply_end(&apply, tide__apply_row(&apply, m, change));
+    if (rc == TIDE_OK) {
+        tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_RESOURCE_CHANGED, .peer = peer,
+                            .resource = m->resource, .count = 1};
+        m->applied++;
+        sync->metrics.changes_applied++;
+        tide__emit(sync, &event);
+    }
+    return rc;
+}
+
+/* ---- knowing more ------------------------------------------------------------------------------- */
+
+int tide_sync_metrics(tide_sync *sync, tide_metrics *out)
+{
+    if (sync == NULL || out == NULL || out->size != sizeof *out) {
+        return TIDE_EINVAL;
+    }
+    *out = sync->metrics;
+    return TIDE_OK;
+}
+
+int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out)
+{
+    tide__model *m = NULL;
+    int rc = out == NULL || out->size != sizeof *out ? TIDE_EINVAL : named(sync, resource, &m);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    tide_resource_info info = {.size = sizeof info, .ownership = m->ownership,
+                               .changes_applied = m->applied};
+    sqlite3_stmt *count = m->statements[TIDE__COUNT];
+    sqlite3_stmt *head = m->statements[TIDE__HEAD];
+    rc = tide__sql_step(count, &sync->detail);
+    if (rc == TIDE_OK) {
+        info.rows = (uint64_t)sqlite3_column_int64(count, 0);
+        info.tombstones = (uint64_t)sqlite3_column_int64(count, 1);
+        (void)sqlite3_reset(count);
+        rc = tide__sql_step(head, &sync->detail);
+    }
+    if (rc == TIDE_OK) {
+        info.head = sqlite3_column_int64(head, 0);
+        info.head = info.head == 0 ? TIDE_TIME_NONE : info.head;
+        (void)sqlite3_reset(head);
+        *out = info;
+    }
+    return rc;
+}
+
+void tide_sync_detail(tide_sync *sync, char *text, size_t size)
+{
+    if (text != NULL && size > 0) {
+        (void)sqlite3_snprintf((int)(size < INT32_MAX ? size : INT32_MAX), text, "%s",
+                               sync == NULL ? "" : sync->detail.text);
+    }
+}
