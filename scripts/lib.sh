@@ -1,0 +1,42 @@
+# Sourced by the other scripts, with the repository root as working folder.
+# shellcheck shell=sh
+
+# missing_packages - names the packages of scripts/packages that are not installed.
+missing_packages()
+{
+    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' scripts/packages | while read -r package; do
+        dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            echo "$package"
+    done
+}
+
+# install_packages - installs them with apt-get. Elsewhere than on Debian and its kin it does nothing.
+install_packages()
+{
+    command -v apt-get >/dev/null || return 0
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    as_root=
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    echo "installing: $missing" >&2
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086 # names are words
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
+}
+
+# build PRESET - configures and builds it, warnings being errors.
+build()
+{
+    cmake --preset "$1" -DTIDEMARK_WARNINGS_AS_ERRORS=ON
+    cmake --build --preset "$1" --target all all_verify_interface_header_sets
+}
+
+# sources SUFFIX... - lists the files of the repository, tracked or new, that end in one of the suffixes.
+sources()
+{
+    for suffix in "$@"; do
+        git ls-files --cached --others --exclude-standard -- "*.$suffix"
+    done | sort -u | while read -r file; do
+        [ ! -e "$file" ] || echo "$file"
+    done
+}

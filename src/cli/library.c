@@ -1,0 +1,132 @@
+/* library.c - opening a library, with everything it has to say on the way.
+ *
+ * The library speaks through three channels: notices of the engine as events, notices of the store, and one
+ * line of detail when opening fails. A notice of the store while it is being opened waits until it is
+ * known whether opening fails: then it is the reason, otherwise it is talk.
+ */
+#include "cli/cli.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void on_event(void *ctx, const tide_event *event)
+{
+    cli_library *library = ctx;
+
+    if (event->kind == TIDE_EVENT_NOTICE)
+        cli_note(library->call, "%s: %s", library->path, event->text != NULL ? event->text : "");
+    else if (library->event != NULL)
+        library->event(library->event_ctx, event);
+}
+
+static void on_store_notice(void *ctx, int code, const char *text)
+{
+    cli_library *library = ctx;
+
+    (void)code;
+    if (library->handle != NULL)
+        cli_note(library->call, "%s: %s", library->path, text);
+    else
+        snprintf(library->notice, sizeof library->notice, "%s", text);
+}
+
+static int fail_open(cli_library *library, int rc, const char *detail)
+{
+    if (rc == TIDE_ENOENT && detail[0] == '\0' && library->notice[0] == '\0')
+        return cli_fail(library->call, CLI_FAILURE, "%s: no library there", library->path);
+    return cli_fail_code(library->call, rc, library->path,
+                         detail[0] != '\0' ? detail : library->notice);
+}
+
+int cli_library_open(cli_call *call, const cli_library_request *request, cli_library *library)
+{
+    tide_library_options options;
+    tide_sync_options sync;
+    tide_options store;
+    char detail[1024] = "";
+    int rc;
+
+    *library = (cli_library){.call = call,
+                             .path = request->path,
+                             .event = request->event,
+                             .event_ctx = request->event_ctx};
+    library->shown_path = cli_utf8_escape(request->path);
+    if (library->shown_path == NULL)
+        return cli_fail_memory(call);
+
+    tide_library_options_init(&options);
+    tide_sync_options_init(&sync);
+    tide_options_init(&store);
+    options.flags = request->create ? TIDE_CREATE_LIBRARY : 0;
+    options.device_name = request->device_name;
+    options.sync = &sync;
+    options.store = &store;
+    sync.library = request->join;
+    sync.event = on_event;
+    sync.event_ctx = library;
+    sync.detail = detail;
+    sync.detail_bytes = sizeof detail;
+    store.notice = on_store_notice;
+    store.notice_ctx = library;
+
+    rc = tide_library_open(request->path, &options, &library->handle);
+    if (rc != TIDE_OK)
+        return fail_open(library, rc, detail);
+    if (library->notice[0] != '\0')
+        cli_note(call, "%s: %s", library->path, library->notice);
+    library->sync = tide_library_sync(library->handle);
+    library->store = tide_library_store(library->handle);
+    tide_sync_device(library->sync, library->device);
+    tide_sync_library(library->sync, library->id);
+    return CLI_YES;
+}
+
+void cli_library_close(cli_library *library)
+{
+    tide_library_close(library->handle);
+    free(library->shown_path);
+    *library = (cli_library){.handle = NULL};
+}
+
+/* ---- looking ---------------------------------------------------------------------------------------- */
+
+static bool has_file(const char *folder, const char *name)
+{
+    struct stat status;
+    char *path = NULL;
+    bool found;
+
+    if (asprintf(&path, "%s/%s", folder, name) < 0)
+        return false;
+    found = stat(path, &status) == 0;
+    free(path);
+    return found;
+}
+
+static bool is_empty_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    bool empty = true;
+
+    if (folder == NULL)
+        return false;
+    while (empty && (entry = readdir(folder)) != NULL)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(folder);
+    return empty;
+}
+
+int cli_library_look(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return CLI_NO_LIBRARY;
+    if (has_file(path, "database.db") && has_file(path, "sync.mdb"))
+        return CLI_IS_LIBRARY;
+    return is_empty_folder(path) ? CLI_EMPTY_FOLDER : CLI_OTHER_FOLDER;
+}

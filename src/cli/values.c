@@ -1,0 +1,195 @@
+/* values.c - texts of the command line to values, and values to texts.
+ *
+ * A text that is wrong is refused here, before a store is opened or made, with a line that names it.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S 1000000000
+
+int cli_read_uuid(cli_call *call, const char *what, const char *text, uuid_t out)
+{
+    if (uuid_parse(text, out) != 0)
+        return cli_fail(call, CLI_USAGE, "%s '%s': not a UUID", what, text);
+    return CLI_YES;
+}
+
+int cli_read_time(cli_call *call, const char *what, const char *text, bool none_allowed,
+                  tide_time *out)
+{
+    int rc;
+
+    if (none_allowed && strcmp(text, "none") == 0) {
+        *out = TIDE_TIME_NONE;
+        return CLI_YES;
+    }
+    rc = tide_time_parse(text, strlen(text), out);
+    if (rc == TIDE_ERANGE)
+        return cli_fail(call, CLI_USAGE, "%s '%s': %s", what, text, tide_strerror(rc));
+    if (rc != TIDE_OK)
+        return cli_fail(call, CLI_USAGE, "%s '%s': not an RFC 3339 time%s", what, text,
+                        none_allowed ? " or 'none'" : "");
+    return CLI_YES;
+}
+
+int cli_read_count(cli_call *call, const char *what, const char *text, uint64_t least,
+                   uint64_t most, uint64_t *out)
+{
+    unsigned long long value = 0;
+    char *end = NULL;
+
+    errno = 0;
+    if (text[0] >= '0' && text[0] <= '9')
+        value = strtoull(text, &end, 10);
+    if (end == NULL || *end != '\0' || errno != 0 || value < least || value > most)
+        return cli_fail(call, CLI_USAGE, "%s '%s': not a number from %" PRIu64 " to %" PRIu64, what,
+                        text, least, most);
+    *out = value;
+    return CLI_YES;
+}
+
+/* ---- UTF-8 ------------------------------------------------------------------------------------------ */
+
+/* Bytes of the UTF-8 sequence at `text` (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) and
+ * its code point; 0: there is none. The NUL ends a sequence, so nothing behind it is read. */
+static size_t utf8_sequence(const unsigned char *text, uint32_t *point)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length;
+    uint32_t value;
+
+    if (text[0] < 0x80) {
+        *point = text[0];
+        return 1;
+    }
+    if (text[0] < 0xc2 || text[0] > 0xf4)
+        return 0;
+    length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    value = text[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (text[i] & 0x3fu);
+    }
+    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return 0;
+    *point = value;
+    return length;
+}
+
+bool cli_utf8_valid(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    uint32_t point;
+
+    while (*at != '\0') {
+        size_t length = utf8_sequence(at, &point);
+
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+char *cli_utf8_escape(const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const unsigned char *at = (const unsigned char *)text;
+    uint32_t point;
+    char *copy;
+    char *to;
+
+    if (cli_utf8_valid(text))
+        return strdup(text);
+    copy = malloc(4 * strlen(text) + 1);
+    if (copy == NULL)
+        return NULL;
+    to = copy;
+    while (*at != '\0') {
+        size_t length = utf8_sequence(at, &point);
+
+        if (length == 0 || *at == '\\') {
+            *to++ = '\\';
+            *to++ = 'x';
+            *to++ = digits[*at >> 4];
+            *to++ = digits[*at & 0xf];
+            at++;
+            continue;
+        }
+        memcpy(to, at, length);
+        to += length;
+        at += length;
+    }
+    *to = '\0';
+    return copy;
+}
+
+int cli_read_resource(cli_call *call, const char *what, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    uint32_t point;
+
+    if (text[0] == '\0' || strlen(text) > TIDE_RESOURCE_MAX)
+        return cli_fail(call, CLI_USAGE, "%s '%.60s': not 1 to %d bytes long", what, text,
+                        TIDE_RESOURCE_MAX);
+    while (*at != '\0') {
+        size_t length = utf8_sequence(at, &point);
+
+        if (length == 0)
+            return cli_fail(call, CLI_USAGE, "%s '%s': not valid UTF-8", what, text);
+        if (point == '|' || point < 0x20 || (point >= 0x7f && point <= 0x9f))
+            return cli_fail(call, CLI_USAGE, "%s '%s': has '|' or a control character", what, text);
+        at += length;
+    }
+    return CLI_YES;
+}
+
+/* ---- times and UUIDs as text ------------------------------------------------------------------------ */
+
+tide_time cli_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (tide_time)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+int64_t cli_age_ns(tide_time now, tide_time then)
+{
+    if (then < 0 && now > INT64_MAX + then)
+        return INT64_MAX;
+    if (then > 0 && now < INT64_MIN + then)
+        return INT64_MIN;
+    return now - then;
+}
+
+void cli_age_text(int64_t age_ns, char text[CLI_AGE_TEXT])
+{
+    static const struct {
+        uint64_t seconds;
+        char letter;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    uint64_t seconds = (age_ns < 0 ? (uint64_t)0 - (uint64_t)age_ns : (uint64_t)age_ns) / NS_PER_S;
+    const char *sign = age_ns < 0 && seconds > 0 ? "-" : "";
+    size_t i = 0;
+
+    while (i < 3 && seconds < units[i].seconds)
+        i++;
+    if (i == 3)
+        snprintf(text, CLI_AGE_TEXT, "%s%" PRIu64 "s", sign, seconds);
+    else
+        snprintf(text, CLI_AGE_TEXT, "%s%" PRIu64 "%c%02" PRIu64 "%c", sign,
+                 seconds / units[i].seconds, units[i].letter,
+                 seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
+}
+
+void cli_uuid_text(const uuid_t uuid, char text[CLI_UUID_TEXT])
+{
+    uuid_unparse_lower(uuid, text);
+}

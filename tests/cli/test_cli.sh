@@ -1,0 +1,468 @@
+#!/bin/sh
+# test_cli.sh PROGRAM - what the program `tidemark` prints and answers, command by command.
+#
+# Each case names what it expects: exit code, all of stdout, all of stderr. What differs from run to run is
+# masked: UUIDs that the program made (UUID), times from 2020 on (NOW), ages (AGE), measurements (N). The
+# marks of the cases lie before 2020, so they are compared exactly. Works in a folder of its own, sleeps
+# nowhere, and tells every case that fails.
+# shellcheck disable=SC2016 # programs for sh -c and patterns are in single quotes on purpose
+set -u
+LC_ALL=C TZ=UTC
+export LC_ALL TZ
+unset POSIXLY_CORRECT
+
+program=$1
+case $program in
+/*) ;;
+*) program=$PWD/$program ;;
+esac
+folder=$(mktemp -d) || exit 1
+trap 'chmod -R u+rwX "$folder"; rm -rf "$folder"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$folder" || exit 1
+umask 022
+
+D=11111111-1111-4111-8111-11111111111a
+E=33333333-3333-4333-8333-333333333333
+P=22222222-2222-4222-8222-222222222222
+cases=0
+failures=0
+
+tidemark() {
+    "$program" "$@"
+}
+
+mask() {
+    sed -e "s/$D/<D>/g; s/$E/<E>/g; s/$P/<P>/g" \
+        -e 's/[0-9a-f]\{8\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{12\}/UUID/g' \
+        -e 's/2[0-9][2-9][0-9]-[0-9-]*T[0-9:.]*Z/NOW/g' \
+        -e 's/ *[0-9]*d[0-9][0-9]h/ AGE/g; s/"age_ns":"[0-9]*"/"age_ns":AGE/g' \
+        -e 's/[0-9]* messages, [0-9]* bytes/N messages, N bytes/' \
+        -e 's/[0-9]*\.[0-9]* seconds, [0-9]* rows/N seconds, N rows/' \
+        -e 's/"seconds":.*}/"seconds":N}/' \
+        -e 's/"messages":.*,"sec/"messages":N,"sec/' \
+        -e "s|$folder|FOLDER|g"
+}
+
+# differ NAME WANTED GOT
+differ() {
+    failed=1
+    printf 'FAILED: %s: %s\n--- wanted\n%s\n--- got\n%s\n' "$title" "$1" "$2" "$3"
+}
+
+# expect TITLE EXIT STDOUT STDERR COMMAND [ARGUMENT]...: stdin is empty unless $input is set.
+input=
+expect() {
+    title=$1 wanted_exit=$2 wanted_out=$3 wanted_err=$4
+    shift 4
+    cases=$((cases + 1))
+    failed=0
+    printf '%s' "$input" | "$@" >stdout.txt 2>stderr.txt
+    got_exit=$?
+    input=
+    [ "$got_exit" -eq "$wanted_exit" ] || differ exit "$wanted_exit" "$got_exit"
+    got=$(mask <stdout.txt)
+    [ "$got" = "$wanted_out" ] || differ stdout "$wanted_out" "$got"
+    got=$(mask <stderr.txt)
+    [ "$got" = "$wanted_err" ] || differ stderr "$wanted_err" "$got"
+    failures=$((failures + failed))
+}
+
+skip() {
+    echo "skipped: $1"
+}
+
+# ---- the command line --------------------------------------------------------------------------------
+
+expect 'no command' 2 '' "tidemark: no command; see 'tidemark help'" tidemark
+expect 'the version' 0 'tidemark 0.1.0' '' tidemark --version
+expect 'an option without a command' 2 '' \
+    "tidemark: --json: no command with it; see 'tidemark help'" tidemark --json
+expect 'a mistyped option without a command' 2 '' \
+    "tidemark: --verison: no such option; did you mean '--version'?" tidemark --verison
+expect 'a mistyped command' 2 '' \
+    "tidemark: idnex: no such command; did you mean 'index'?" tidemark idnex a b
+expect 'a command like no other' 2 '' \
+    "tidemark: frobnicate: no such command; see 'tidemark help'" tidemark frobnicate
+expect 'help for a mistyped command' 2 '' \
+    "tidemark: help: statsu: no such command; did you mean 'status'?" tidemark help statsu
+expect 'help for a command' 0 'Usage: tidemark rm STORE DEVICE PEER [RESOURCE] [OPTION]...
+Removes a device'\''s marks about a peer.
+
+Options:
+  --yes                   do not ask
+  --json                  answer in JSON Lines
+  --progress              show progress, also where stderr is no terminal
+  --no-progress           show no progress
+  --help                  show this help' '' tidemark help rm
+tidemark help rm >help.txt
+expect '--help is help' 0 "$(cat help.txt)" '' tidemark rm --help
+tidemark help >help.txt
+expect '--help without a command is help' 0 "$(cat help.txt)" '' tidemark --help
+for command in init index sync status ls get advance set rm stat shell help; do
+    expect "$command has help" 0 "$(tidemark "$command" --help)" '' tidemark help "$command"
+    expect "$command is in the overview" 0 1 '' grep -c "^  $command " help.txt
+done
+expect 'a mistyped option' 2 '' \
+    "tidemark: ls: --devcie: no such option; did you mean '--device'?" tidemark ls s --devcie "$D"
+expect 'an option like no other' 2 '' \
+    "tidemark: ls: --frobnicate: no such option; see 'tidemark help ls'" tidemark ls s --frobnicate
+expect 'a short option' 2 '' "tidemark: ls: -x: no such option; see 'tidemark help ls'" \
+    tidemark ls -x s
+expect 'a beginning of two options' 2 '' 'tidemark: sync: --p: begins more than one option' \
+    tidemark sync a b --p
+expect 'an option without its value' 2 '' 'tidemark: ls: --device: needs a value' \
+    tidemark ls s --device
+expect 'a value for a flag' 2 '' 'tidemark: ls: --json: takes no value' tidemark ls s --json=yes
+expect 'an operand too many' 2 '' "tidemark: ls: 'more': one operand too many" tidemark ls s more
+expect 'an empty operand' 2 '' "tidemark: ls: '': an operand is empty" tidemark ls ''
+expect 'a missing operand' 2 '' "tidemark: get: PEER: missing; see 'tidemark help get'" \
+    tidemark get s "$D"
+
+# ---- malformed values: refused before anything is made -------------------------------------------------
+
+T=2001-02-03T04:05:06Z
+expect 'a malformed device' 2 '' "tidemark: get: DEVICE 'x': not a UUID" \
+    tidemark get s x "$P" entry
+expect 'a malformed peer' 2 '' "tidemark: get: PEER '<D>0': not a UUID" \
+    tidemark get s "$D" "${D}0" entry
+expect 'a malformed device as an option' 2 '' "tidemark: ls: --device 'x': not a UUID" \
+    tidemark ls s --device x
+expect 'a resource with a bar' 2 '' \
+    "tidemark: advance: RESOURCE 'a|b': has '|' or a control character" \
+    tidemark advance s "$D" "$P" 'a|b' $T
+expect 'a resource that is not UTF-8' 2 '' \
+    "tidemark: advance: RESOURCE '$(printf 'a\377')': not valid UTF-8" \
+    tidemark advance s "$D" "$P" "$(printf 'a\377')" $T
+long=$(printf '%0438d' 0)
+expect 'a resource of 438 bytes' 2 '' \
+    "tidemark: advance: RESOURCE '$(printf '%060d' 0)': not 1 to 437 bytes long" \
+    tidemark advance s "$D" "$P" "$long" $T
+expect 'a malformed time' 2 '' \
+    "tidemark: advance: TIME '2001-02-30T00:00:00Z': not an RFC 3339 time" \
+    tidemark advance s "$D" "$P" entry 2001-02-30T00:00:00Z
+expect 'none where a time has to be' 2 '' \
+    "tidemark: advance: TIME 'none': not an RFC 3339 time" tidemark advance s "$D" "$P" entry none
+expect 'a time out of range' 2 '' \
+    "tidemark: advance: TIME '1600-01-01T00:00:00Z': time outside the years 1677 to 2262" \
+    tidemark advance s "$D" "$P" entry 1600-01-01T00:00:00Z
+expect 'a malformed --after' 2 '' \
+    "tidemark: advance: --after 'x': not an RFC 3339 time or 'none'" \
+    tidemark advance s "$D" "$P" entry $T --after x
+expect 'an --after that is not before' 2 '' "tidemark: advance: --after '$T': not before TIME" \
+    tidemark advance s "$D" "$P" entry $T --after $T
+expect 'set without --expect' 2 '' "tidemark: set: --expect: missing; see 'tidemark help set'" \
+    tidemark set s "$D" "$P" entry $T
+expect 'a malformed number' 2 '' "tidemark: sync: --loss '-1': not a number from 0 to 900000" \
+    tidemark sync a b --loss -1
+expect 'a number that is too large' 2 '' \
+    "tidemark: sync: --page-rows '65537': not a number from 1 to 65536" \
+    tidemark sync a b --page-rows 65537
+expect 'a number with more behind it' 2 '' \
+    "tidemark: sync: --seed '1x': not a number from 0 to 18446744073709551615" \
+    tidemark sync a b --seed 1x
+expect 'no store was made' 1 '' '' test -e s
+
+# ---- marks ----------------------------------------------------------------------------------------------
+
+for command in ls stat; do
+    expect "$command makes no store" 3 '' \
+        "tidemark: $command: s: no such file or folder (FOLDER/s: No such file or directory)" \
+        tidemark "$command" s
+done
+expect 'get makes no store' 3 '' \
+    'tidemark: get: s: no such file or folder (FOLDER/s: No such file or directory)' \
+    tidemark get s "$D" "$P" entry
+expect 'rm makes no store' 3 '' \
+    'tidemark: rm: s: no such file or folder (FOLDER/s: No such file or directory)' \
+    tidemark rm s "$D" "$P" --yes
+expect 'still no store was made' 1 '' '' test -e s
+expect 'a folder that is missing' 3 '' \
+    'tidemark: advance: no/s: no such file or folder (no: No such file or directory)' \
+    tidemark advance no/s "$D" "$P" entry $T
+
+expect 'advance' 0 ok '' tidemark advance s "$D" "$P" entry $T
+expect 'advance to the same' 1 stale '' tidemark advance s "$D" "$P" entry $T
+expect 'get' 0 2001-02-03T04:05:06.000000000Z '' tidemark get s "$D" "$P" entry
+expect 'a UUID in upper case' 0 2001-02-03T04:05:06.000000000Z '' \
+    tidemark get s "$(echo "$D" | tr a A)" "$P" entry
+expect 'get as JSON' 0 '{"device":"<D>","peer":"<P>","resource":"entry","watermark":"2001-02-03T04:05:06.000000000Z","updated_at":"NOW","epoch":null,"age_ns":AGE,"answer":"ok"}' '' \
+    tidemark --json get s "$D" "$P" entry
+expect 'get of what is not there' 1 absent '' tidemark get s "$D" "$P" volume
+expect 'the same as JSON' 1 '{"answer":"absent"}' '' tidemark get s "$D" "$P" volume --json
+expect 'a time with an offset and many digits' 0 ok '' \
+    tidemark advance s "$D" "$P" entry '2001-02-03 06:05:06.12345678999+02:00'
+expect 'it is rounded down' 0 2001-02-03T04:05:06.123456789Z '' tidemark get s "$D" "$P" entry
+expect 'a range that leaves a gap' 1 gap '' \
+    tidemark advance s "$D" "$P" entry 2003-01-01T00:00:00Z --after 2002-01-01T00:00:00Z
+expect 'a range that joins on' 0 '{"answer":"ok"}' '' \
+    tidemark advance --after $T --json s "$D" "$P" entry 2003-01-01T00:00:00Z
+expect 'a range that is known' 1 stale '' \
+    tidemark advance s "$D" "$P" entry 2002-01-01T00:00:00Z --after none
+expect 'set to something else than expected' 1 conflict '' \
+    tidemark set s "$D" "$P" entry $T --expect $T
+expect 'set backward' 0 ok '' tidemark set s "$D" "$P" entry $T --expect 2003-01-01T00:00:00Z
+expect 'set a new one' 0 ok '' tidemark set s "$E" "$P" 'my volume' $T --expect none
+expect 'operands behind --' 0 ok '' \
+    tidemark set --expect none -- s "$E" "$P" --odd $T
+expect 'ls' 0 "<D> <P> entry        2001-02-03T04:05:06.000000000Z NOW AGE
+<E> <P> --odd        2001-02-03T04:05:06.000000000Z NOW AGE
+<E> <P> my volume    2001-02-03T04:05:06.000000000Z NOW AGE" '' tidemark ls s
+expect 'ls of a device' 0 '<D> <P> entry        2001-02-03T04:05:06.000000000Z NOW AGE' '' \
+    tidemark ls s --device "$D"
+expect 'ls of a resource as JSON' 0 '{"device":"<E>","peer":"<P>","resource":"my volume","watermark":"2001-02-03T04:05:06.000000000Z","updated_at":"NOW","epoch":null,"age_ns":AGE}' '' \
+    tidemark ls --json --resource 'my volume' s
+expect 'ls of a peer that is not there' 0 '' '' tidemark ls s --peer "$D"
+expect 'a mark in the future' 0 ok '' tidemark advance -- s "$E" "$P" --odd 2262-01-01T00:00:00Z
+expect 'has an age below zero' 0 1 '' \
+    sh -c '"$0" ls s --resource --odd | grep -c " -[0-9]*d[0-9][0-9]h$"' "$program"
+expect 'rm without a terminal' 2 '' \
+    'tidemark: rm: s: no terminal to ask on; give --yes to remove marks' tidemark rm s "$E" "$P"
+expect 'rm of one mark' 0 'removed 1' '' tidemark rm s "$E" "$P" 'my volume' --yes
+expect 'rm of one that is not there' 1 absent '' tidemark rm s "$E" "$P" 'my volume' --yes
+expect 'rm of a peer' 0 '{"answer":"ok","removed":"1"}' '' tidemark rm --json --yes s "$E" "$P"
+expect 'rm of a peer that is not there' 1 absent '' tidemark rm --yes s "$E" "$P"
+expect 'remove by set' 0 ok '' tidemark set s "$D" "$P" entry none --expect $T
+expect 'none is left' 0 '' '' tidemark ls s
+expect 'stat' 0 'marks        0' '' sh -c '"$0" stat s | grep marks' "$program"
+expect 'stat as JSON' 0 '"marks":"0","pending":"0"' '' \
+    sh -c '"$0" stat s --json | grep -o "\"marks.*\"pending\":\"0\""' "$program"
+
+if command -v script >/dev/null 2>&1; then
+    tidemark advance s "$D" "$P" entry $T >/dev/null
+    for answer in n y; do
+        echo $answer | script -qec "'$program' rm s $D $P 2>&1; echo exit \$?" /dev/null |
+            tr -d '\r' | sed -n 's/^.*\[y\/N\] *//; $p' >$answer.txt
+    done
+    expect 'asked and told no' 0 'exit 1' '' cat n.txt
+    expect 'asked and told yes' 0 'exit 0' '' cat y.txt
+    expect 'then it is gone' 1 absent '' tidemark get s "$D" "$P" entry
+else
+    skip 'rm on a terminal: no script(1)'
+fi
+
+# ---- the shell ------------------------------------------------------------------------------------------
+
+input="# a comment
+
+get $D $P entry
+advance $D $P entry $T
+  advance $D $P 'my res'\"ource\" $T
+get $D $P \"my resource\"
+ls --resource entry
+advance $D $P entry $T
+advance $D $P entry 2003-01-01T00:00:00Z --after 2002-01-01T00:00:00Z
+set $D $P entry none --expect none
+rm $D $P
+rm $D $P entry --yes
+rm $D $P --yes
+rm $D $P --yes
+gte $D
+get $D
+get $D $P entry --help
+get '$D
+quit
+ls"
+expect 'each line has one answer' 0 "absent
+ok
+ok
+2001-02-03T04:05:06.000000000Z
+"'[{"device":"<D>","peer":"<P>","resource":"entry","watermark":"2001-02-03T04:05:06.000000000Z","updated_at":"NOW","epoch":null,"age_ns":AGE}]'"
+stale
+gap
+conflict
+error rm: --yes: missing; rm does not ask in the shell
+removed 1
+removed 1
+absent
+error gte: no such command; did you mean 'get'?
+error get: PEER: missing; see 'tidemark help get'
+error get: --help: not in the shell; see 'tidemark help get'
+error a quotation mark has no second one" '' tidemark shell s
+input="get $D $P entry
+nothing
+ls"
+expect 'the shell in JSON' 0 '{"answer":"absent"}
+{"answer":"error","exit":2,"command":null,"message":"nothing: no such command"}
+[]' '' tidemark shell new --json
+expect 'the shell has made a store' 0 '' '' tidemark ls new
+input="$(printf '%05000d' 0)
+stat"
+expect 'a line that is too long, and one after it' 0 'error the line is longer than 4096 bytes
+1' '' sh -c '"$0" shell s | sed "s/{.*\"marks\":\"0\".*}/1/"' "$program"
+
+# ---- files that are no stores, outputs that take nothing -------------------------------------------------
+
+echo 'this is no store' >junk
+expect 'a file of another kind' 5 '' \
+    'tidemark: ls: junk: not a file of this kind, or of another format version (FOLDER/junk: too short for a store)' \
+    tidemark ls junk
+expect 'it is left as it is' 0 'this is no store' '' cat junk
+if [ -w /dev/full ]; then
+    expect 'a full disk behind stdout' 3 '' \
+        'tidemark: stat: standard output: No space left on device' \
+        sh -c '"$0" stat s >/dev/full' "$program"
+    input='ls'
+    expect 'the same for the shell' 3 '' \
+        'tidemark: shell: standard output: No space left on device' \
+        sh -c '"$0" shell s >/dev/full' "$program"
+else
+    skip 'a full disk: no /dev/full'
+fi
+expect 'a closed stdout' 3 '' 'tidemark: stat: standard output: Bad file descriptor' \
+    sh -c '"$0" stat s >&-' "$program"
+
+# ---- libraries ------------------------------------------------------------------------------------------
+
+mkdir dir dir/sub dir/sub/deeper
+echo one >dir/file
+echo two >dir/sub/file
+echo three >dir/sub/deeper/file
+ln -s /nowhere dir/link
+expect 'a library that is not there' 3 '' 'tidemark: status: lib: no library there' \
+    tidemark status lib
+expect 'init' 0 'library  UUID
+device   UUID' '' tidemark init lib --name laptop
+expect 'init of a library' 1 '' 'tidemark: init: lib: is a library already' tidemark init lib
+expect 'a folder that is no library' 3 '' 'tidemark: index: dir: no library there' \
+    tidemark index dir dir
+expect 'index of what is not there' 3 '' 'tidemark: index: no: No such file or directory' \
+    tidemark index lib no
+expect 'index of a file' 3 '' 'tidemark: index: junk: Not a directory' tidemark index lib junk
+expect 'the first index' 0 'location UUID FOLDER/dir
+6 new, 0 changed, 0 gone, 0 unchanged
+N seconds, N rows/s' '' tidemark index lib dir
+expect 'the second index, by another path' 0 'location UUID FOLDER/dir
+0 new, 0 changed, 0 gone, 6 unchanged
+N seconds, N rows/s' '' tidemark index ./lib dir/sub/..
+echo 'now longer' >>dir/file
+rm dir/link
+mkdir dir/link # of another kind; and dir itself is no entry
+rm -r dir/sub/deeper # two are gone, and the folder above has changed
+: >"dir/link/new"
+expect 'what is new, changed, and gone' 0 '{"location":"UUID","path":"FOLDER/dir","created":false,"new":"1","changed":"3","gone":"2","unchanged":"1","unreadable":"0","kept":"0","escaped":"0","seconds":N}' '' \
+    tidemark index lib dir --json
+: >"$(printf 'dir/link/a\377b')" 2>/dev/null
+if [ "$(ls dir/link | wc -l)" -eq 2 ]; then
+    touch -d 2001-01-01 dir/link 2>/dev/null || touch -t 200101010000 dir/link
+    expect 'a name that is not UTF-8' 0 'location UUID FOLDER/dir
+1 new, 1 changed, 0 gone, 4 unchanged
+N seconds, N rows/s' 'tidemark: index: FOLDER/dir: 1 names are not valid UTF-8; their bytes are stored as \xNN' \
+        tidemark index lib dir
+    expect 'is found again' 0 'location UUID FOLDER/dir
+0 new, 0 changed, 0 gone, 6 unchanged
+N seconds, N rows/s' 'tidemark: index: FOLDER/dir: 1 names are not valid UTF-8; their bytes are stored as \xNN' \
+        tidemark index lib dir
+    rm dir/link/a*
+    tidemark index lib dir >/dev/null
+else
+    skip 'names that are not UTF-8: the file system has none'
+fi
+
+# As root everything can be read; then another user has to try.
+as_user=
+if [ "$(id -u)" -eq 0 ]; then
+    as_user='setpriv --reuid 65534 --regid 65534 --clear-groups'
+    chown -R 65534:65534 "$folder"
+fi
+chmod 0 dir/link
+if $as_user ls dir/link >/dev/null 2>&1 || ! $as_user "$program" --version >/dev/null 2>&1; then
+    skip 'a folder that cannot be read: this user reads all'
+else
+    # shellcheck disable=SC2086
+    expect 'a folder that cannot be read' 0 'location UUID FOLDER/dir
+0 new, 0 changed, 0 gone, 4 unchanged
+N seconds, N rows/s' 'tidemark: index: FOLDER/dir/link: Permission denied
+tidemark: index: FOLDER/dir: 1 folders could not be read; 1 rows below them were left as they are' \
+        $as_user "$program" index lib dir
+fi
+chmod 755 dir/link
+
+mkdir around
+tidemark init around/lib >/dev/null
+: >around/file
+expect 'a library in the folder is left out' 0 '1 new, 0 changed, 0 gone, 0 unchanged' '' \
+    sh -c '"$0" index around/lib around | grep new' "$program"
+expect 'status' 0 'device   UUID
+library  UUID
+path     lib
+
+RESOURCE             ROWS   TOMBSTONES  HEAD
+device                  1            0  NOW
+location                1            0  NOW
+entry                   5            3  NOW' '' \
+    sh -c '"$0" status lib | grep -v "^volume "' "$program"
+
+# ---- syncing --------------------------------------------------------------------------------------------
+
+expect 'a library with itself' 2 '' 'tidemark: sync: ./lib: is the same library as lib' \
+    tidemark sync lib ./lib
+expect 'different libraries' 3 '' \
+    'tidemark: sync: around/lib: is of library UUID, and lib of UUID' tidemark sync lib around/lib
+expect 'a first library that is not there' 3 '' 'tidemark: sync: no: no library there' \
+    tidemark sync no lib
+expect 'a second one that is no library' 3 '' 'tidemark: sync: dir: no library there' \
+    tidemark sync lib dir
+cp -r lib copy
+expect 'a copy of the library' 3 '' 'tidemark: sync: copy: is the same device as lib, a copy of it' \
+    tidemark sync lib copy
+expect 'the first sync makes the second library' 0 'RESOURCE         TO FIRST    TO SECOND
+device                  1            1
+location                0            1
+entry                   0            5
+N messages, N bytes
+N seconds, N rows/s
+complete' 'tidemark: sync: second: made as a new device of the library of lib' \
+    sh -c '"$0" sync lib second >sync.txt; rc=$?; sed "/^volume/d; s/^.* rows, //" sync.txt; exit $rc' "$program"
+expect 'another sync has nothing to do' 0 'RESOURCE         TO FIRST    TO SECOND
+device                  0            0
+location                0            0
+entry                   0            0
+volume                  0            0
+0 rows, N messages, N bytes
+N seconds, N rows/s
+complete' '' tidemark sync lib second
+rows() {
+    tidemark status "$1" --json | sed -n 's/.*"resource":"\([a-z]*\)".*"rows":"\([0-9]*\)".*/\1 \2/p'
+}
+expect 'both have the same rows' 0 "$(rows lib)" '' rows second
+expect 'init --join' 0 'library  UUID
+device   UUID' '' tidemark init third --join lib
+expect 'sync with it' 0 complete '' sh -c '"$0" sync second third | tail -n 1' "$program"
+expect 'rows of the first reach it by the second' 0 "entry 5" '' sh -c "grep entry <<END
+$(rows third)
+END"
+
+mkdir many
+i=0
+while [ $i -lt 1200 ]; do
+    : >many/$i
+    i=$((i + 1))
+done
+tidemark index lib many >/dev/null
+tidemark sync lib second --cut-after 700 --page-rows 100 >sync.txt 2>stderr.txt
+expect 'a cut sync' 0 1 '' echo $?
+expect 'says nothing else' 0 '' '' cat stderr.txt
+arrived=$(sed -n 's/^cut after \([0-9]*\) rows$/\1/p' sync.txt)
+expect 'tells how many rows arrived' 0 '' '' test "$arrived" -ge 700 -a "$arrived" -lt 1200
+tidemark sync lib second --json >sync.txt
+expect 'the next one brings the others' 0 "$((1201 - arrived))" '' \
+    sed -n 's/.*"result":"complete","rows":"\([0-9]*\)".*/\1/p' sync.txt
+expect 'and then both have the same' 0 "$(rows lib)" '' rows second
+: >many/new
+tidemark index lib many >/dev/null
+tidemark sync second lib --loss 300000 --duplicate 300000 --reorder 300000 --seed 7 \
+    --page-rows 1 >/dev/null 2>stderr.txt
+expect 'a bad link' 0 0 '' echo $?
+expect 'is no trouble' 0 "$(rows lib)" '' rows second
+
+tidemark init damaged >/dev/null
+echo 'this is no database at all, and long enough to be looked at' >damaged/database.db
+rm -f damaged/database.db-*
+tidemark status damaged >stdout.txt 2>stderr.txt
+expect 'a database of another kind' 0 5 '' echo $?
+expect 'is one line' 0 'tidemark: status: damaged: ' '' \
+    sh -c 'test "$(wc -l <stderr.txt)" -eq 1; grep -o "^tidemark: status: damaged: " stderr.txt'
+
+echo "$cases cases, $failures failed"
+[ "$failures" -eq 0 ]
