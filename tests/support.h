@@ -42,9 +42,6 @@ bool test_sanitized(void);
 /* The number of entries of the working directory, without "." and "..". */
 size_t test_entries(void);
 
-/* The one entry of the working directory that begins with `prefix`; fails unless there is exactly one. */
-void test_find(const char *prefix, char *name, size_t size);
-
 /* ---- a generator of our own, the same numbers on every machine ---------------------------------- */
 
 typedef struct test_random {

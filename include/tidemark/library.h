@@ -9,7 +9,8 @@
  *     entry     entries    location_uuid, parent_uuid, name, kind, size, mtime   location
  *     volume    volumes    device_uuid, name, mount_point, file_system, total_bytes   device
  *
- * All are device-owned. A database that another program made with tables of these names is taken as it is:
+ * All are device-owned. entries.kind is 'file', 'folder', 'link' or 'other', entries.mtime a canonical time
+ * (tidemark/time.h); `tidemark index` fills them. A database that another program made with tables of these names is taken as it is:
  * missing columns are added, and devices.last_state_watermark and devices.last_shared_watermark, the two
  * global marks of an older protocol, are dropped with the notice "Sync protocol updated, performing
  * initial sync...".
@@ -31,20 +32,23 @@ extern "C" {
 
 typedef struct tide_library tide_library;
 
-enum { TIDE_CREATE_LIBRARY = 1u }; /* flag: make folder, database and store where they are missing */
+enum {
+    TIDE_CREATE_LIBRARY = 1u
+}; /* flag: make folder, database and store where they are missing */
 
 typedef struct tide_library_options {
-    uint32_t size;  /* sizeof; set by tide_library_options_init */
-    uint32_t flags; /* 0 or TIDE_CREATE_LIBRARY */
+    uint32_t size;                 /* sizeof; set by tide_library_options_init */
+    uint32_t flags;                /* 0 or TIDE_CREATE_LIBRARY */
     const char *device_name;       /* of a new library; NULL: the host's name */
     const tide_sync_options *sync; /* device, library, clock, events; NULL: defaults. Its detail receives
                                       one line when tide_library_open fails. */
-    const tide_options *store;     /* NULL: defaults */
+    const tide_options *store; /* NULL: defaults */
 } tide_library_options;
 
 TIDE_API void tide_library_options_init(tide_library_options *options);
 
 /* Opens the library in the folder `path`.
+ * The reason of a failure goes to options->sync->detail, wherever it arose.
  * TIDE_OK; TIDE_ENOENT: no such folder, or nothing in it that is a library; TIDE_EFORMAT: database.db or
  * sync.mdb is something else; the errors of tide_open, tide_sync_open and tide_sync_register. Nothing is
  * changed on failure, except that a half-made library may be left where none was. */

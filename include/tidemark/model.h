@@ -16,11 +16,11 @@
 extern "C" {
 #endif
 
-#define TIDE_MODELS_MAX 64        /* models of one engine */
-#define TIDE_COLUMNS_MAX 256      /* synced columns of one model, the key not counted */
-#define TIDE_DEPENDENCIES_MAX 64  /* of one model */
-#define TIDE_IDENTIFIER_MAX 128   /* bytes of a table or column name */
-#define TIDE_MODEL_NAME_MAX 64    /* bytes of a model's resource name: a-z, 0-9, '_' */
+#define TIDE_MODELS_MAX 64       /* models of one engine */
+#define TIDE_COLUMNS_MAX 256     /* synced columns of one model, the key not counted */
+#define TIDE_DEPENDENCIES_MAX 64 /* of one model */
+#define TIDE_IDENTIFIER_MAX 128  /* bytes of a table or column name */
+#define TIDE_MODEL_NAME_MAX 64   /* bytes of a model's resource name: a-z, 0-9, '_' */
 
 enum {
     TIDE_DEVICE_OWNED = 0, /* a row is changed only on the device that made it */
@@ -29,11 +29,11 @@ enum {
 
 /* All pointers are borrowed during tide_sync_register only. */
 typedef struct tide_model {
-    uint32_t size;            /* sizeof(tide_model) */
-    uint32_t ownership;       /* TIDE_DEVICE_OWNED or TIDE_SHARED */
-    const char *resource;     /* "entry": the resource of the marks, the same on every device */
-    const char *table;        /* "entries": an ordinary table with an INTEGER PRIMARY KEY */
-    const char *key;          /* "uuid": NOT NULL and UNIQUE on its own; the same value on every device */
+    uint32_t size;        /* sizeof(tide_model) */
+    uint32_t ownership;   /* TIDE_DEVICE_OWNED or TIDE_SHARED */
+    const char *resource; /* "entry": the resource of the marks, the same on every device */
+    const char *table;    /* "entries": an ordinary table with an INTEGER PRIMARY KEY */
+    const char *key; /* "uuid": NOT NULL and UNIQUE on its own; the same value on every device */
     const char *const *columns; /* what travels besides the key; by name, in this order */
     size_t column_count;
     const char *const *depends_on; /* resources whose rows these refer to: they travel first */

@@ -38,12 +38,10 @@ enum {
 };
 
 typedef struct tide_session_options {
-    uint32_t size;           /* sizeof; set by tide_session_options_init */
-    uint32_t page_rows;      /* rows asked for at a time: 1 to 65536, default 500 */
-    uint32_t page_bytes;     /* about, at least 1 KiB: default 256 KiB; one row always fits */
-    uint32_t retry_ms;       /* ask again after this long without an answer; default 2000 */
-    uint32_t device_owned_only; /* 1: follow only device-owned resources */
-    uint32_t reserved;
+    uint32_t size;             /* sizeof; set by tide_session_options_init */
+    uint32_t page_rows;        /* rows asked for at a time: 1 to 65536, default 500 */
+    uint32_t page_bytes;       /* about, at least 1 KiB: default 256 KiB; one row always fits */
+    uint32_t retry_ms;         /* ask again after this long without an answer; default 2000 */
     const unsigned char *peer; /* 16 bytes: accept no other; NULL: whoever answers */
 } tide_session_options;
 

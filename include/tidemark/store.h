@@ -75,12 +75,12 @@ typedef void tide_notice_fn(void *ctx, int code, const char *text);
 typedef tide_time tide_clock_fn(void *ctx);
 
 typedef struct tide_options {
-    uint32_t size;           /* sizeof(tide_options); set by tide_options_init */
-    uint32_t flags;          /* 0 or TIDE_MUST_EXIST */
-    uint32_t durability;     /* of this handle's calls that do not say otherwise */
-    uint32_t on_unusable;    /* TIDE_REFUSE (default) or TIDE_MOVE_ASIDE */
-    uint32_t max_readers;    /* slots for concurrent readers of all processes: 1 to 65536, default 1024 */
-    uint32_t reserved;       /* 0 */
+    uint32_t size;        /* sizeof(tide_options); set by tide_options_init */
+    uint32_t flags;       /* 0 or TIDE_MUST_EXIST */
+    uint32_t durability;  /* of this handle's calls that do not say otherwise */
+    uint32_t on_unusable; /* TIDE_REFUSE (default) or TIDE_MOVE_ASIDE */
+    uint32_t max_readers; /* slots for concurrent readers of all processes: 1 to 65536, default 1024 */
+    uint32_t reserved;    /* 0 */
     uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
                                 it fits. The file is only as large as its content. */
     uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; default 1 TiB */
@@ -184,7 +184,8 @@ TIDE_API int tide_flush(tide_store *store);
 
 /* The barrier runs after the set of marks to publish is fixed and before they are written; it makes the
  * rows they count durable, so that no mark on disk is ever ahead of its rows. A negative result publishes
- * nothing and is returned by the call that wanted to publish. It must not call this store (TIDE_EBUSY).
+ * nothing and is returned by the call that wanted to publish. Calls that change or flush this store answer
+ * TIDE_EBUSY from inside it; reading is allowed, tide_each and tide_max flush.
  * One barrier per file and process; fn NULL takes it away.
  * TIDE_OK; TIDE_EBUSY: another handle has set one. */
 typedef int tide_barrier_fn(void *ctx);
@@ -200,10 +201,10 @@ typedef struct tide_info {
     uint64_t file_bytes;
     uint64_t used_bytes; /* of them in use; the rest is free for later marks */
     uint64_t map_bytes;
-    uint64_t transaction;     /* LMDB's number of the last commit */
+    uint64_t transaction; /* LMDB's number of the last commit */
     uint32_t page_bytes;
-    uint32_t depth;           /* of the tree of marks */
-    uint32_t readers;         /* slots in use */
+    uint32_t depth;   /* of the tree of marks */
+    uint32_t readers; /* slots in use */
     uint32_t max_readers;
     tide_time created_at;
     unsigned char store_id[16];

@@ -40,9 +40,10 @@ struct sqlite3;
 typedef struct tide_sync tide_sync;
 
 enum {
-    TIDE_EVENT_NOTICE = 1,           /* `text` is for the user */
-    TIDE_EVENT_RESOURCE_CHANGED = 2, /* `count` rows of `resource` from `peer` were written */
-    TIDE_EVENT_STATE = 3             /* the session with `peer` reached `state` (tidemark/session.h) */
+    TIDE_EVENT_NOTICE = 1, /* `text` is for the user */
+    TIDE_EVENT_RESOURCE_CHANGED =
+        2,               /* `count` rows of `resource` from `peer` were written or deleted */
+    TIDE_EVENT_STATE = 3 /* the session with `peer` reached `state` (tidemark/session.h) */
 };
 
 typedef struct tide_event {
@@ -61,9 +62,9 @@ typedef struct tide_event {
 typedef void tide_event_fn(void *ctx, const tide_event *event);
 
 typedef struct tide_sync_options {
-    uint32_t size;                /* sizeof; set by tide_sync_options_init */
-    uint32_t max_clock_ahead_ms;  /* versions further ahead of the clock are refused; default 300000 */
-    const unsigned char *device;  /* 16 bytes; NULL: as the database says, or a random one if it is new */
+    uint32_t size;               /* sizeof; set by tide_sync_options_init */
+    uint32_t max_clock_ahead_ms; /* versions further ahead of the clock are refused; default 300000 */
+    const unsigned char *device; /* 16 bytes; NULL: as the database says, or a random one if it is new */
     const unsigned char *library; /* 16 bytes, likewise: only databases of one library sync */
     tide_event_fn *event;         /* may be NULL */
     void *event_ctx;
@@ -131,7 +132,7 @@ enum { TIDE_NULL = 0, TIDE_INTEGER = 1, TIDE_FLOAT = 2, TIDE_STRING = 3, TIDE_BY
 
 typedef struct tide_value {
     uint32_t type;
-    uint32_t bytes;   /* of data */
+    uint32_t bytes; /* of data */
     int64_t integer;
     double real;
     const void *data; /* TIDE_STRING and TIDE_BYTES */
@@ -140,10 +141,10 @@ typedef struct tide_value {
 /* One row as it stands in a peer's feed. */
 typedef struct tide_change {
     uint32_t size;
-    uint32_t deleted;         /* 1: the row is gone; there are no values */
+    uint32_t deleted; /* 1: the row is gone; there are no values */
     const char *resource;
-    tide_time version;        /* stamp of the change where it was made, */
-    uuid_t version_device;    /* and the device that made it: the larger (version, device) wins */
+    tide_time version;     /* stamp of the change where it was made, */
+    uuid_t version_device; /* and the device that made it: the larger (version, device) wins */
     tide_value key;
     const tide_value *values; /* in the order of the model's columns */
     size_t value_count;
@@ -159,14 +160,14 @@ TIDE_API int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer,
 /* ---- knowing more ------------------------------------------------------------------------------- */
 
 typedef struct tide_metrics {
-    uint32_t size;               /* set by the caller */
+    uint32_t size; /* set by the caller */
     uint32_t reserved;
-    uint64_t changes_applied;    /* rows written by this engine since it was opened */
-    uint64_t changes_stale;      /* rows received that were here already */
-    uint64_t pages_applied;      /* ranges applied */
-    uint64_t pages_refused;      /* ranges that did not join on, or were known */
-    uint64_t apply_ns;           /* time spent applying, marks included */
-    uint64_t apply_max_ns;       /* longest page */
+    uint64_t changes_applied; /* rows written or deleted by this engine since it was opened */
+    uint64_t changes_stale;   /* rows received that were here already */
+    uint64_t pages_applied;   /* ranges applied */
+    uint64_t pages_refused;   /* ranges that did not join on, or were known */
+    uint64_t apply_ns;        /* time spent applying, marks included */
+    uint64_t apply_max_ns;    /* longest page */
 } tide_metrics;
 
 TIDE_API int tide_sync_metrics(tide_sync *sync, tide_metrics *out);
@@ -182,8 +183,7 @@ typedef struct tide_resource_info {
     tide_time head;
 } tide_resource_info;
 
-TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource,
-                                     tide_resource_info *out);
+TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out);
 
 /* Copies one line about the last failure, as tide_detail does. */
 TIDE_API void tide_sync_detail(tide_sync *sync, char *text, size_t size);

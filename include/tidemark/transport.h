@@ -37,7 +37,8 @@ TIDE_API int tide_sync_exchange_watermarks_and_catchup(tide_session *session,
                                                        const tide_transport *transport);
 
 /* Reads the peer's device-owned resources, dependencies first, each from its own mark, and stops when they
- * are all here; the peer may still be reading ours. Answers as above. */
+ * are all here; the peer may still be reading ours, and the session follows all resources again afterwards.
+ * Answers as above. */
 TIDE_API int tide_sync_backfill_all_state(tide_session *session, const tide_transport *transport);
 
 /* ---- a pipe inside one process ------------------------------------------------------------------ */
@@ -45,12 +46,13 @@ TIDE_API int tide_sync_backfill_all_state(tide_session *session, const tide_tran
 typedef struct tide_pipe tide_pipe;
 
 /* Faults come from a generator that `seed` fixes: the same seed, sessions and libraries give the same run.
- * Rates are in parts per million of messages. */
+ * Rates are in parts per million of messages, 0 to 900000: with more lost than that nothing would ever end
+ * (TIDE_EINVAL). */
 typedef struct tide_pipe_options {
     uint32_t size; /* sizeof; set by tide_pipe_options_init */
     uint32_t loss_ppm;
     uint32_t duplicate_ppm;
-    uint32_t reorder_ppm;        /* a message waits behind later ones */
+    uint32_t reorder_ppm; /* a message waits behind later ones */
     uint64_t seed;
     uint64_t cut_after_messages; /* both directions together; 0: never */
 } tide_pipe_options;

@@ -66,8 +66,7 @@ TIDE_API int tide_watermarks_get_all_for_peer(tide_watermarks *marks, const uuid
 TIDE_API int tide_watermarks_get_max(tide_watermarks *marks, tide_time *out);
 
 /* Removes all our watermarks about the peer; *removed may be NULL. TIDE_OK, also when there was none. */
-TIDE_API int tide_watermarks_delete_peer(tide_watermarks *marks, const uuid_t peer,
-                                         size_t *removed);
+TIDE_API int tide_watermarks_delete_peer(tide_watermarks *marks, const uuid_t peer, size_t *removed);
 
 /* ---- beyond the plain watermark: what a sync engine needs --------------------------------------- */
 

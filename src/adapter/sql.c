@@ -43,8 +43,9 @@ int tide__sql_fail(sqlite3 *db, const char *what, tide__detail *detail)
 
 int tide__sql_run(sqlite3 *db, const char *sql, tide__detail *detail)
 {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? TIDE_OK
-                                                                : tide__sql_fail(db, "SQLite", detail);
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? TIDE_OK
+               : tide__sql_fail(db, "SQLite", detail);
 }
 
 int tide__sql_run_made(sqlite3 *db, char *sql, tide__detail *detail)

@@ -52,9 +52,9 @@ int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t peer, con
     if (rc == TIDE_OK && after >= upto) {
         rc = TIDE_EINVAL;
     }
-    return rc == TIDE_OK ? marks->backend->advance(marks, marks->device, peer, resource, after,
-                                                   upto, epoch)
-                         : rc;
+    return rc == TIDE_OK
+               ? marks->backend->advance(marks, marks->device, peer, resource, after, upto, epoch)
+               : rc;
 }
 
 int tide_watermarks_upsert(tide_watermarks *marks, const uuid_t peer, const char *resource,

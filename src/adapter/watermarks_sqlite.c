@@ -15,26 +15,25 @@
 
 #include "base/alloc.h"
 
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS device_resource_watermarks (\n"
-    "    device_uuid TEXT NOT NULL,\n"
-    "    peer_device_uuid TEXT NOT NULL,\n"
-    "    resource_type TEXT NOT NULL,\n"
-    "    last_watermark TEXT NOT NULL,\n"
-    "    updated_at TEXT NOT NULL,\n"
-    "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
-    ");\n"
-    "CREATE INDEX IF NOT EXISTS idx_resource_watermarks_peer\n"
-    "    ON device_resource_watermarks(peer_device_uuid, resource_type);\n"
-    "CREATE INDEX IF NOT EXISTS idx_resource_watermarks_resource\n"
-    "    ON device_resource_watermarks(resource_type);\n"
-    "CREATE TABLE IF NOT EXISTS device_resource_watermark_epochs (\n"
-    "    device_uuid TEXT NOT NULL,\n"
-    "    peer_device_uuid TEXT NOT NULL,\n"
-    "    resource_type TEXT NOT NULL,\n"
-    "    epoch TEXT NOT NULL,\n"
-    "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
-    ") WITHOUT ROWID;\n";
+static const char schema[] = "CREATE TABLE IF NOT EXISTS device_resource_watermarks (\n"
+                             "    device_uuid TEXT NOT NULL,\n"
+                             "    peer_device_uuid TEXT NOT NULL,\n"
+                             "    resource_type TEXT NOT NULL,\n"
+                             "    last_watermark TEXT NOT NULL,\n"
+                             "    updated_at TEXT NOT NULL,\n"
+                             "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
+                             ");\n"
+                             "CREATE INDEX IF NOT EXISTS idx_resource_watermarks_peer\n"
+                             "    ON device_resource_watermarks(peer_device_uuid, resource_type);\n"
+                             "CREATE INDEX IF NOT EXISTS idx_resource_watermarks_resource\n"
+                             "    ON device_resource_watermarks(resource_type);\n"
+                             "CREATE TABLE IF NOT EXISTS device_resource_watermark_epochs (\n"
+                             "    device_uuid TEXT NOT NULL,\n"
+                             "    peer_device_uuid TEXT NOT NULL,\n"
+                             "    resource_type TEXT NOT NULL,\n"
+                             "    epoch TEXT NOT NULL,\n"
+                             "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
+                             ") WITHOUT ROWID;\n";
 
 enum { GET, PUT, PUT_EPOCH, REMOVE, REMOVE_EPOCH, LIST, STATEMENTS };
 
@@ -155,7 +154,8 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
     return rc;
 }
 
-static int list(sqlite_watermarks *self, const unsigned char *about, tide_watermark_fn *fn, void *ctx)
+static int list(sqlite_watermarks *self, const unsigned char *about, tide_watermark_fn *fn,
+                void *ctx)
 {
     sqlite3_stmt *statement = bind(self, LIST, self->base.device, about, NULL);
     int rc = TIDE_OK;

@@ -15,7 +15,8 @@ char *tide__strdup(const char *text);
 
 #if defined(__GNUC__) && !defined(TIDE__ALLOC_IMPLEMENTATION)
 #pragma GCC poison malloc calloc realloc strdup strndup
-#pragma GCC poison sprintf vsprintf strcpy strcat strncpy strtok gmtime localtime asctime ctime rand srand gets
+#pragma GCC poison sprintf vsprintf strcpy strcat strncpy strtok gmtime localtime asctime ctime    \
+    rand srand gets
 #endif
 
 #endif

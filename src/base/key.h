@@ -11,9 +11,9 @@
 #include <uuid/uuid.h>
 
 #define TIDE__UUID_TEXT 36
-#define TIDE__KEY_DEVICE_END (TIDE__UUID_TEXT + 1)       /* past "device|" */
-#define TIDE__KEY_PEER_END (2 * (TIDE__UUID_TEXT + 1))   /* past "device|peer|" */
-#define TIDE__KEY_MAX 511                                /* LMDB's limit */
+#define TIDE__KEY_DEVICE_END (TIDE__UUID_TEXT + 1)     /* past "device|" */
+#define TIDE__KEY_PEER_END (2 * (TIDE__UUID_TEXT + 1)) /* past "device|peer|" */
+#define TIDE__KEY_MAX 511                              /* LMDB's limit */
 
 typedef struct tide__key {
     size_t length;

@@ -144,6 +144,7 @@ tide_time cli_now(void);
 int64_t cli_age_ns(tide_time now, tide_time then); /* held within what fits */
 void cli_age_text(int64_t age_ns, char text[CLI_AGE_TEXT]);
 void cli_uuid_text(const uuid_t uuid, char text[CLI_UUID_TEXT]);
+void cli_new_uuid(uuid_t out); /* a random one */
 
 bool cli_utf8_valid(const char *text);
 

@@ -55,17 +55,19 @@ static int find_location(indexing *run, bool *found)
         "SELECT uuid FROM locations WHERE device_uuid = ?1 AND path = ?2 ORDER BY id LIMIT 1",
         &rows);
 
-    if (rc != CLI_YES)
+    if (rc != CLI_YES) {
         return rc;
+    }
     cli_bind_uuid(rows, 1, run->library->device);
     cli_bind_text(rows, 2, run->shown_folder);
     step = sqlite3_step(rows);
     *found = step == SQLITE_ROW;
     if (step == SQLITE_ROW) {
         uuid = (const char *)sqlite3_column_text(rows, 0);
-        if (uuid == NULL || uuid_parse(uuid, run->location) != 0)
+        if (uuid == NULL || uuid_parse(uuid, run->location) != 0) {
             rc = cli_fail(run->call, CLI_CORRUPT, "%s: the location of %s: uuid is no UUID",
                           run->library->path, run->folder);
+        }
     } else if (step != SQLITE_DONE) {
         rc = cli_fail_sqlite(run->call, writer->database, writer->path);
     }
@@ -81,14 +83,16 @@ static int write_location(indexing *run)
     bool found = false;
     int rc = find_location(run, &found);
 
-    if (rc != CLI_YES || found)
+    if (rc != CLI_YES || found) {
         return rc;
+    }
     rc = cli_writer_prepare(
         &run->writer, "INSERT INTO locations(uuid, device_uuid, name, path) VALUES(?1, ?2, ?3, ?4)",
         &insertion);
-    if (rc != CLI_YES)
+    if (rc != CLI_YES) {
         return rc;
-    uuid_generate_random(run->location);
+    }
+    cli_new_uuid(run->location);
     cli_bind_uuid(insertion, 1, run->location);
     cli_bind_uuid(insertion, 2, run->library->device);
     cli_bind_text(insertion, 3, name);
@@ -106,17 +110,19 @@ static void describe(const struct stat *status, cli_row *out)
 {
     int64_t seconds = status->st_mtim.tv_sec;
 
-    if (S_ISREG(status->st_mode))
+    if (S_ISREG(status->st_mode)) {
         out->kind = CLI_FILE;
-    else if (S_ISDIR(status->st_mode))
+    } else if (S_ISDIR(status->st_mode)) {
         out->kind = CLI_FOLDER;
-    else
+    } else {
         out->kind = S_ISLNK(status->st_mode) ? CLI_LINK : CLI_OTHER;
+    }
     out->size = out->kind == CLI_FILE || out->kind == CLI_LINK ? status->st_size : 0;
     if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_S, &out->mtime) ||
         __builtin_add_overflow(out->mtime, (int64_t)status->st_mtim.tv_nsec, &out->mtime) ||
-        out->mtime < TIDE_TIME_MIN)
+        out->mtime < TIDE_TIME_MIN) {
         out->mtime = seconds < 0 ? TIDE_TIME_MIN : TIDE_TIME_MAX;
+    }
 }
 
 /* Binds kind, size and mtime, the three that may change. */
@@ -163,17 +169,19 @@ static int write_entry(indexing *run, const cli_folder *folder, const char *name
     describe(status, &now);
     child->known = cli_known_find(run->known, folder->known, name, &row);
     if (child->known == CLI_UNKNOWN) {
-        uuid_generate_random(now.uuid);
+        cli_new_uuid(now.uuid);
         rc = insert_entry(run, folder, name, &now);
     } else {
         uuid_copy(now.uuid, row.uuid);
         now.id = row.id;
-        if (row.kind != now.kind || row.size != now.size || row.mtime != now.mtime)
+        if (row.kind != now.kind || row.size != now.size || row.mtime != now.mtime) {
             rc = update_entry(run, &now);
-        else
+        } else {
             run->unchanged++;
-        if (now.kind != CLI_FOLDER) /* if it was one, what was in it is gone */
+        }
+        if (now.kind != CLI_FOLDER) { /* if it was one, what was in it is gone */
             cli_known_complete(run->known, child->known);
+        }
     }
     uuid_copy(child->uuid, now.uuid);
     return rc;
@@ -188,8 +196,9 @@ static int on_entry(void *ctx, const cli_folder *folder, const char *name,
 
     if (!cli_utf8_valid(name)) {
         stored = cli_utf8_escape(name);
-        if (stored == NULL)
+        if (stored == NULL) {
             return cli_fail_memory(run->call);
+        }
         run->escaped++;
     }
     rc = write_entry(run, folder, stored != NULL ? stored : name, status, child);
@@ -233,12 +242,14 @@ static int prepare_statements(indexing *run)
                                 "size, mtime) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                                 &run->insertion);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = cli_writer_prepare(&run->writer,
                                 "UPDATE entries SET kind = ?2, size = ?3, mtime = ?4 WHERE id = ?1",
                                 &run->update);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_writer_prepare(&run->writer, "DELETE FROM entries WHERE id = ?1", &run->removal);
+    }
     return rc;
 }
 
@@ -249,20 +260,25 @@ static int write_entries(indexing *run)
     cli_walk walk = {.ctx = run, .entry = on_entry, .complete = on_complete, .trouble = on_trouble};
     int rc;
 
-    if (stat(run->library->path, &own) != 0) /* its own files change with every run */
+    if (stat(run->library->path, &own) != 0) { /* its own files change with every run */
         return cli_fail_errno(run->call, errno, run->library->path);
+    }
     walk.skip_device = own.st_dev;
     walk.skip_inode = own.st_ino;
     rc = cli_known_load(run->call, run->writer.database, run->library->path, run->location,
                         &run->known);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = prepare_statements(run);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_walk_tree(run->call, &walk, run->folder, &root);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_known_gone(run->call, run->known, on_gone, run, &run->kept);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_writer_commit(&run->writer);
+    }
     return rc;
 }
 
@@ -274,14 +290,16 @@ static void print_summary(indexing *run)
     double rate = seconds > 0 ? (double)rows / seconds : 0;
     char location[CLI_UUID_TEXT];
 
-    if (run->unreadable > 0)
+    if (run->unreadable > 0) {
         cli_note(call,
                  "%s: %" PRIu64 " folders could not be read; %" PRIu64
                  " rows below them were left as they are",
                  run->folder, run->unreadable, run->kept);
-    if (run->escaped > 0)
+    }
+    if (run->escaped > 0) {
         cli_note(call, "%s: %" PRIu64 " names are not valid UTF-8; their bytes are stored as \\xNN",
                  run->folder, run->escaped);
+    }
     if (call->json) {
         cli_print_json(
             call,
@@ -310,19 +328,23 @@ static int index_folder(indexing *run)
                                .database = tide_sync_database(run->library->sync),
                                .path = run->library->path};
     rc = write_location(run);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = cli_write_volumes(&run->writer, run->library->device);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = write_entries(run);
-    if (rc != CLI_YES)
+    }
+    if (rc != CLI_YES) {
         cli_writer_abandon(&run->writer);
+    }
     sqlite3_finalize(run->insertion);
     sqlite3_finalize(run->update);
     sqlite3_finalize(run->removal);
     cli_known_free(run->known);
     cli_progress_end(run->call);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         print_summary(run);
+    }
     return rc;
 }
 
@@ -332,10 +354,12 @@ static int find_folder(indexing *run, const char *dir)
     struct stat status;
 
     run->folder = realpath(dir, NULL);
-    if (run->folder == NULL || stat(run->folder, &status) != 0)
+    if (run->folder == NULL || stat(run->folder, &status) != 0) {
         return cli_fail_errno(run->call, errno, dir);
-    if (!S_ISDIR(status.st_mode))
+    }
+    if (!S_ISDIR(status.st_mode)) {
         return cli_fail_errno(run->call, ENOTDIR, dir);
+    }
     run->shown_folder = cli_utf8_escape(run->folder);
     return run->shown_folder != NULL ? CLI_YES : cli_fail_memory(run->call);
 }

@@ -18,8 +18,9 @@ static int read_library_id(cli_call *call, const char *path, uuid_t id)
     cli_library library;
     int rc = cli_library_open(call, &request, &library);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         uuid_copy(id, library.id);
+    }
     cli_library_close(&library);
     return rc;
 }
@@ -49,19 +50,23 @@ static int run_init(cli_call *call)
     uuid_t joined;
     int rc;
 
-    if (name != NULL && (name[0] == '\0' || !cli_utf8_valid(name)))
+    if (name != NULL && (name[0] == '\0' || !cli_utf8_valid(name))) {
         return cli_fail(call, CLI_USAGE, "--name '%s': empty or not valid UTF-8", name);
-    if (cli_library_look(request.path) == CLI_IS_LIBRARY)
+    }
+    if (cli_library_look(request.path) == CLI_IS_LIBRARY) {
         return cli_fail(call, CLI_NO, "%s: is a library already", request.path);
+    }
     if (join != NULL) {
         rc = read_library_id(call, join, joined);
-        if (rc != CLI_YES)
+        if (rc != CLI_YES) {
             return rc;
+        }
         request.join = joined;
     }
     rc = cli_library_open(call, &request, &library);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         print_identity(call, &library);
+    }
     cli_library_close(&library);
     return rc;
 }
@@ -93,17 +98,20 @@ static int show_resource(void *ctx, const char *resource)
     char head[TIDE_TIME_TEXT];
     int rc = tide_sync_resource_info(walk->library->sync, resource, &info);
 
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return rc;
-    if (call->json)
+    }
+    if (call->json) {
         return !cli_print_json(
             call,
             json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "type", "resource", "resource", resource,
                       "ownership", info.ownership == TIDE_DEVICE_OWNED ? "device" : "shared",
                       "rows", cli_json_count(info.rows), "tombstones",
                       cli_json_count(info.tombstones), "head", cli_json_time(info.head)));
-    if (!walk->header_printed)
+    }
+    if (!walk->header_printed) {
         cli_print(call, "\n%-12s %12s %12s  %s\n", "RESOURCE", "ROWS", "TOMBSTONES", "HEAD");
+    }
     walk->header_printed = true;
     tide_time_format(info.head, head);
     return !cli_print(call, "%-12s %12" PRIu64 " %12" PRIu64 "  %s\n", resource, info.rows,
@@ -122,16 +130,18 @@ static int show_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
     char updated_at[TIDE_TIME_TEXT];
     char age[CLI_AGE_TEXT];
 
-    if (call->json)
+    if (call->json) {
         return !cli_print_json(call, json_pack("{s:s, s:o, s:s, s:o, s:o, s:o}", "type",
                                                walk->about_us ? "ack" : "mark", "peer",
                                                cli_json_uuid(other), "resource", resource,
                                                "watermark", cli_json_time(mark->watermark),
                                                "updated_at", cli_json_time(mark->updated_at),
                                                "age_ns", cli_json_signed(age_ns)));
-    if (!walk->header_printed)
+    }
+    if (!walk->header_printed) {
         cli_print(call, "\n%-36s %-12s %-30s %10s  %s\n", walk->about_us ? "PEER HAS" : "PEER",
                   "RESOURCE", "WATERMARK", "AGE", "UPDATED");
+    }
     walk->header_printed = true;
     cli_uuid_text(other, other_text);
     tide_time_format(mark->watermark, watermark);
@@ -164,12 +174,14 @@ static int show_library(cli_call *call, cli_library *library)
 
     show_identity(call, library);
     rc = tide_sync_order(library->sync, show_resource, &walk);
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return cli_fail_sync(call, rc, library->path, library->sync);
+    }
     walk.header_printed = false;
     rc = tide_each(library->store, library->device, NULL, NULL, show_mark, &walk);
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return cli_fail_store(call, rc, library->path, library->store);
+    }
     walk.header_printed = false;
     walk.about_us = true;
     rc = tide_each(library->store, NULL, library->device, NULL, show_mark, &walk);
@@ -182,8 +194,9 @@ static int run_status(cli_call *call)
     cli_library library;
     int rc = cli_library_open(call, &request, &library);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = show_library(call, &library);
+    }
     cli_library_close(&library);
     return rc;
 }

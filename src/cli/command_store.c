@@ -14,10 +14,11 @@ static void on_notice(void *ctx, int code, const char *text)
     cli_store *store = ctx;
 
     (void)code;
-    if (store->handle != NULL)
+    if (store->handle != NULL) {
         cli_note(store->call, "%s: %s", store->path, text);
-    else
+    } else {
         snprintf(store->notice, sizeof store->notice, "%s", text);
+    }
 }
 
 int cli_store_open(cli_call *call, const char *path, bool create, cli_store *store)
@@ -31,10 +32,12 @@ int cli_store_open(cli_call *call, const char *path, bool create, cli_store *sto
     options.notice = on_notice;
     options.notice_ctx = store;
     rc = tide_open(path, &options, &store->handle);
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return cli_fail_code(call, rc, path, store->notice);
-    if (store->notice[0] != '\0')
+    }
+    if (store->notice[0] != '\0') {
         cli_note(call, "%s: %s", path, store->notice);
+    }
     return CLI_YES;
 }
 
@@ -49,16 +52,19 @@ static int confirm(cli_call *call)
 {
     char line[16];
 
-    if (cli_option_value(call, "yes") != NULL)
+    if (cli_option_value(call, "yes") != NULL) {
         return CLI_YES;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    }
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
         return cli_fail(call, CLI_USAGE, "%s: no terminal to ask on; give --yes to remove marks",
                         call->operands[0]);
+    }
     fprintf(stderr, "tidemark: %s: remove %s of device %s about %s from %s? [y/N] ",
             call->command->name, call->operand_count > 3 ? call->operands[3] : "every mark",
             call->operands[1], call->operands[2], call->operands[0]);
-    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
+    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) {
         return CLI_YES;
+    }
     return cli_fail(call, CLI_NO, "%s: nothing removed", call->operands[0]);
 }
 
@@ -69,13 +75,16 @@ int cli_run_verb(cli_call *call)
     cli_store store;
     int rc = cli_read_request(call, verb, 1, &request);
 
-    if (rc == CLI_YES && verb->removes)
+    if (rc == CLI_YES && verb->removes) {
         rc = confirm(call);
-    if (rc != CLI_YES)
+    }
+    if (rc != CLI_YES) {
         return rc;
+    }
     rc = cli_store_open(call, call->operands[0], verb->creates, &store);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = verb->run(call, &store, &request);
+    }
     cli_store_close(&store);
     return rc;
 }

@@ -67,8 +67,9 @@ static int read_number(cli_call *call, const char *name, uint64_t most, uint64_t
     const char *text = cli_option_value(call, name);
     char what[32];
 
-    if (text == NULL)
+    if (text == NULL) {
         return CLI_YES;
+    }
     snprintf(what, sizeof what, "--%s", name);
     return cli_read_count(call, what, text, least, most, out);
 }
@@ -86,16 +87,21 @@ static int read_settings(cli_call *call, settings *out)
     out->cut_after = 0;
     page_rows = out->session.page_rows;
     rc = read_number(call, "cut-after", INT64_MAX, 1, &out->cut_after);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = read_number(call, "loss", RATE_MAX_PPM, 0, &loss);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = read_number(call, "duplicate", RATE_MAX_PPM, 0, &duplicate);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = read_number(call, "reorder", RATE_MAX_PPM, 0, &reorder);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = read_number(call, "seed", UINT64_MAX, 0, &out->pipe.seed);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = read_number(call, "page-rows", PAGE_ROWS_MAX, 1, &page_rows);
+    }
     out->pipe.loss_ppm = (uint32_t)loss;
     out->pipe.duplicate_ppm = (uint32_t)duplicate;
     out->pipe.reorder_ppm = (uint32_t)reorder;
@@ -107,9 +113,11 @@ static int read_settings(cli_call *call, settings *out)
 
 static resource_count *count_of(exchange *x, const char *resource)
 {
-    for (size_t i = 0; i < x->resource_count; i++)
-        if (strcmp(x->resources[i].name, resource) == 0)
+    for (size_t i = 0; i < x->resource_count; i++) {
+        if (strcmp(x->resources[i].name, resource) == 0) {
             return &x->resources[i];
+        }
+    }
     return NULL;
 }
 
@@ -117,8 +125,9 @@ static int add_resource(void *ctx, const char *resource)
 {
     exchange *x = ctx;
 
-    if (x->resource_count < TIDE_MODELS_MAX && strlen(resource) <= TIDE_MODEL_NAME_MAX)
+    if (x->resource_count < TIDE_MODELS_MAX && strlen(resource) <= TIDE_MODEL_NAME_MAX) {
         memcpy(x->resources[x->resource_count++].name, resource, strlen(resource) + 1);
+    }
     return 0;
 }
 
@@ -128,11 +137,13 @@ static void on_event(void *ctx, const tide_event *event)
     exchange *x = s->whole;
     resource_count *count;
 
-    if (event->kind != TIDE_EVENT_RESOURCE_CHANGED)
+    if (event->kind != TIDE_EVENT_RESOURCE_CHANGED) {
         return;
+    }
     count = event->resource != NULL ? count_of(x, event->resource) : NULL;
-    if (count != NULL)
+    if (count != NULL) {
         count->rows[s->index] += event->count;
+    }
     x->rows += event->count;
     if (x->settings.cut_after != 0 && x->rows >= x->settings.cut_after && !x->cut &&
         x->pipe != NULL) {
@@ -150,9 +161,10 @@ static int refuse_same_folder(cli_call *call)
     struct stat second;
 
     if (stat(call->operands[0], &first) == 0 && stat(call->operands[1], &second) == 0 &&
-        first.st_dev == second.st_dev && first.st_ino == second.st_ino)
+        first.st_dev == second.st_dev && first.st_ino == second.st_ino) {
         return cli_fail(call, CLI_USAGE, "%s: is the same library as %s", call->operands[1],
                         call->operands[0]);
+    }
     return CLI_YES;
 }
 
@@ -163,12 +175,14 @@ static int compare_identities(cli_call *call, const side *sides)
 
     cli_uuid_text(sides[FIRST].library.id, first);
     cli_uuid_text(sides[SECOND].library.id, second);
-    if (strcmp(first, second) != 0)
+    if (strcmp(first, second) != 0) {
         return cli_fail(call, CLI_FAILURE, "%s: is of library %s, and %s of %s",
                         sides[SECOND].library.path, second, sides[FIRST].library.path, first);
-    if (uuid_compare(sides[FIRST].library.device, sides[SECOND].library.device) == 0)
+    }
+    if (uuid_compare(sides[FIRST].library.device, sides[SECOND].library.device) == 0) {
         return cli_fail(call, CLI_FAILURE, "%s: is the same device as %s, a copy of it",
                         sides[SECOND].library.path, sides[FIRST].library.path);
+    }
     return CLI_YES;
 }
 
@@ -194,13 +208,16 @@ static int open_libraries(exchange *x)
     bool joins = look == CLI_NO_LIBRARY || look == CLI_EMPTY_FOLDER;
     int rc = refuse_same_folder(call);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = open_side(x, FIRST, NULL);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = open_side(x, SECOND, joins ? x->sides[FIRST].library.id : NULL);
-    if (rc == CLI_YES && joins)
+    }
+    if (rc == CLI_YES && joins) {
         cli_note(call, "%s: made as a new device of the library of %s", second,
                  call->operands[FIRST]);
+    }
     return rc == CLI_YES ? compare_identities(call, x->sides) : rc;
 }
 
@@ -208,15 +225,19 @@ static int open_sessions(exchange *x)
 {
     int rc = tide_sync_order(x->sides[FIRST].library.sync, add_resource, x);
 
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return cli_fail_sync(x->call, rc, x->sides[FIRST].library.path,
                              x->sides[FIRST].library.sync);
+    }
     for (int i = FIRST; i <= SECOND; i++) {
         side *s = &x->sides[i];
+        tide_session_options options = x->settings.session;
 
-        rc = tide_session_open(s->library.sync, &x->settings.session, &s->session);
-        if (rc != TIDE_OK)
+        options.peer = x->sides[i == FIRST ? SECOND : FIRST].library.device;
+        rc = tide_session_open(s->library.sync, &options, &s->session);
+        if (rc != TIDE_OK) {
             return cli_fail_sync(x->call, rc, s->library.path, s->library.sync);
+        }
     }
     rc = tide_pipe_open(x->sides[SECOND].session, &x->settings.pipe, &x->pipe);
     return cli_fail_code(x->call, rc, "pipe", NULL);
@@ -236,11 +257,12 @@ static void close_exchange(exchange *x)
 
 static void print_json_counts(const exchange *x, uint64_t messages, uint64_t bytes, double seconds)
 {
-    for (size_t i = 0; i < x->resource_count; i++)
+    for (size_t i = 0; i < x->resource_count; i++) {
         cli_print_json(x->call, json_pack("{s:s, s:s, s:o, s:o}", "type", "resource", "resource",
                                           x->resources[i].name, "to_first",
                                           cli_json_count(x->resources[i].rows[FIRST]), "to_second",
                                           cli_json_count(x->resources[i].rows[SECOND])));
+    }
     cli_print_json(x->call,
                    json_pack("{s:s, s:s, s:o, s:o, s:o, s:f, s:f}", "type", "sync", "result",
                              x->cut ? "cut" : "complete", "rows", cli_json_count(x->rows),
@@ -261,17 +283,19 @@ static void print_counts(const exchange *x)
         return;
     }
     cli_print(x->call, "%-12s %12s %12s\n", "RESOURCE", "TO FIRST", "TO SECOND");
-    for (size_t i = 0; i < x->resource_count; i++)
+    for (size_t i = 0; i < x->resource_count; i++) {
         cli_print(x->call, "%-12s %12" PRIu64 " %12" PRIu64 "\n", x->resources[i].name,
                   x->resources[i].rows[FIRST], x->resources[i].rows[SECOND]);
+    }
     cli_print(x->call, "%" PRIu64 " rows, %" PRIu64 " messages, %" PRIu64 " bytes\n", x->rows,
               messages, bytes);
     cli_print(x->call, "%.3f seconds, %.0f rows/s\n", seconds,
               seconds > 0 ? (double)x->rows / seconds : 0.0);
-    if (x->cut)
+    if (x->cut) {
         cli_print(x->call, "cut after %" PRIu64 " rows\n", x->rows);
-    else
+    } else {
         cli_print(x->call, "complete\n");
+    }
 }
 
 /* The exit code for what ended the exchange. */
@@ -284,8 +308,9 @@ static int judge(exchange *x, int rc)
         x->cut = false;
         return CLI_YES;
     }
-    if (rc == TIDE_ECLOSED && x->cut && (far == TIDE_OK || far == TIDE_ECLOSED))
+    if (rc == TIDE_ECLOSED && x->cut && (far == TIDE_OK || far == TIDE_ECLOSED)) {
         return CLI_NO;
+    }
     if (rc == TIDE_ECLOSED && far != TIDE_OK) {
         guilty = &x->sides[SECOND];
         rc = far;
@@ -297,17 +322,20 @@ static int run_exchange(exchange *x)
 {
     int rc = open_libraries(x);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = open_sessions(x);
-    if (rc != CLI_YES)
+    }
+    if (rc != CLI_YES) {
         return rc;
+    }
     cli_progress_begin(x->call);
     rc = tide_sync_exchange_watermarks_and_catchup(x->sides[FIRST].session,
                                                    tide_pipe_transport(x->pipe));
     cli_progress_end(x->call);
     rc = judge(x, rc);
-    if (rc == CLI_YES || rc == CLI_NO)
+    if (rc == CLI_YES || rc == CLI_NO) {
         print_counts(x);
+    }
     return rc;
 }
 
@@ -316,12 +344,14 @@ static int run_sync(cli_call *call)
     exchange *x = calloc(1, sizeof *x);
     int rc;
 
-    if (x == NULL)
+    if (x == NULL) {
         return cli_fail_memory(call);
+    }
     x->call = call;
     rc = read_settings(call, &x->settings);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = run_exchange(x);
+    }
     close_exchange(x);
     free(x);
     return rc;

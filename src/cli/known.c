@@ -49,8 +49,9 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
 {
     const unsigned char *at = bytes;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    }
     return hash;
 }
 
@@ -80,8 +81,9 @@ static bool add_name(cli_known *known, const char *name, size_t *out)
         size_t space = 2 * (known->names_space + bytes);
         char *place = realloc(known->names, space);
 
-        if (place == NULL)
+        if (place == NULL) {
             return false;
+        }
         known->names = place;
         known->names_space = space;
     }
@@ -101,13 +103,15 @@ static node *add_node(cli_known *known, const char *name)
         size_t space = known->space == 0 ? 64 : 2 * known->space;
 
         place = known->count < ROWS_MAX ? reallocarray(known->nodes, space, sizeof *place) : NULL;
-        if (place == NULL)
+        if (place == NULL) {
             return NULL;
+        }
         known->nodes = place;
         known->space = space;
     }
-    if (!add_name(known, name, &at))
+    if (!add_name(known, name, &at)) {
         return NULL;
+    }
     place = &known->nodes[known->count++];
     *place = (node){.name = at,
                     .parent = NOTHING,
@@ -119,9 +123,11 @@ static node *add_node(cli_known *known, const char *name)
 
 static int kind_of(const char *name)
 {
-    for (int kind = 0; name != NULL && kind < CLI_KIND_UNKNOWN; kind++)
-        if (strcmp(name, cli_kind_names[kind]) == 0)
+    for (int kind = 0; name != NULL && kind < CLI_KIND_UNKNOWN; kind++) {
+        if (strcmp(name, cli_kind_names[kind]) == 0) {
             return kind;
+        }
+    }
     return CLI_KIND_UNKNOWN;
 }
 
@@ -135,18 +141,21 @@ static int load_row(cli_call *call, const char *path, sqlite3_stmt *rows, cli_kn
     const char *mtime = (const char *)sqlite3_column_text(rows, 6);
     node *n = add_node(known, name != NULL ? name : "");
 
-    if (n == NULL)
+    if (n == NULL) {
         return cli_fail_memory(call);
+    }
     n->row.id = sqlite3_column_int64(rows, 0);
     n->row.kind = kind_of((const char *)sqlite3_column_text(rows, 4));
     n->row.size = sqlite3_column_type(rows, 5) == SQLITE_NULL ? -1 : sqlite3_column_int64(rows, 5);
     n->row.mtime = TIDE_TIME_NONE;
-    if (mtime != NULL && tide_time_parse(mtime, strlen(mtime), &n->row.mtime) != TIDE_OK)
+    if (mtime != NULL && tide_time_parse(mtime, strlen(mtime), &n->row.mtime) != TIDE_OK) {
         n->row.mtime = TIDE_TIME_NONE;
+    }
     if (uuid == NULL || uuid_parse(uuid, n->row.uuid) != 0 ||
-        (parent != NULL && uuid_parse(parent, n->parent_uuid) != 0))
+        (parent != NULL && uuid_parse(parent, n->parent_uuid) != 0)) {
         return cli_fail(call, CLI_CORRUPT, "%s: entries row %lld: uuid or parent_uuid is no UUID",
                         path, (long long)n->row.id);
+    }
     return CLI_YES;
 }
 
@@ -160,15 +169,17 @@ static int load_rows(cli_call *call, sqlite3 *database, const char *path, const 
     if (sqlite3_prepare_v2(database,
                            "SELECT id, uuid, parent_uuid, name, kind, size, mtime FROM entries "
                            "WHERE location_uuid = ?1",
-                           -1, &rows, NULL) != SQLITE_OK)
+                           -1, &rows, NULL) != SQLITE_OK) {
         return cli_fail_sqlite(call, database, path);
+    }
     cli_bind_uuid(rows, 1, location);
     while ((step = sqlite3_step(rows)) == SQLITE_ROW && rc == CLI_YES) {
         rc = load_row(call, path, rows, known);
         cli_progress(call, "%zu rows read", known->count - 1);
     }
-    if (rc == CLI_YES && step != SQLITE_DONE)
+    if (rc == CLI_YES && step != SQLITE_DONE) {
         rc = cli_fail_sqlite(call, database, path);
+    }
     sqlite3_finalize(rows);
     return rc;
 }
@@ -179,8 +190,9 @@ static bool make_buckets(cli_known *known)
 {
     size_t count = 64;
 
-    while (count < known->count)
+    while (count < known->count) {
         count *= 2;
+    }
     known->buckets = calloc(count, sizeof *known->buckets);
     known->mask = count - 1;
     return known->buckets != NULL;
@@ -188,8 +200,9 @@ static bool make_buckets(cli_known *known)
 
 static void clear_buckets(cli_known *known)
 {
-    for (size_t i = 0; i <= known->mask; i++)
+    for (size_t i = 0; i <= known->mask; i++) {
         known->buckets[i] = NOTHING;
+    }
 }
 
 static void put_in_bucket(cli_known *known, uint32_t place, uint64_t hash)
@@ -204,11 +217,13 @@ static uint32_t find_folder(const cli_known *known, const uuid_t uuid)
 {
     uint32_t place;
 
-    if (uuid_is_null(uuid))
+    if (uuid_is_null(uuid)) {
         return CLI_KNOWN_ROOT;
+    }
     place = *bucket_of(known, hash_uuid(uuid));
-    while (place != NOTHING && uuid_compare(known->nodes[place].row.uuid, uuid) != 0)
+    while (place != NOTHING && uuid_compare(known->nodes[place].row.uuid, uuid) != 0) {
         place = known->nodes[place].next_in_bucket;
+    }
     return place;
 }
 
@@ -216,14 +231,16 @@ static uint32_t find_folder(const cli_known *known, const uuid_t uuid)
 static void link_rows(cli_known *known)
 {
     clear_buckets(known);
-    for (uint32_t i = 1; i < known->count; i++)
+    for (uint32_t i = 1; i < known->count; i++) {
         put_in_bucket(known, i, hash_uuid(known->nodes[i].row.uuid));
+    }
     for (uint32_t i = 1; i < known->count; i++) {
         node *n = &known->nodes[i];
 
         n->parent = find_folder(known, n->parent_uuid);
-        if (n->parent == NOTHING)
+        if (n->parent == NOTHING) {
             continue;
+        }
         n->next_sibling = known->nodes[n->parent].first_child;
         known->nodes[n->parent].first_child = i;
     }
@@ -231,8 +248,9 @@ static void link_rows(cli_known *known)
     for (uint32_t i = 1; i < known->count; i++) {
         const node *n = &known->nodes[i];
 
-        if (n->parent != NOTHING)
+        if (n->parent != NOTHING) {
             put_in_bucket(known, i, hash_name(n->parent, known->names + n->name));
+        }
     }
 }
 
@@ -251,8 +269,9 @@ int cli_known_load(cli_call *call, sqlite3 *database, const char *path, const uu
     root->state = FOUND;
     root->row.kind = CLI_FOLDER;
     rc = load_rows(call, database, path, location, known);
-    if (rc == CLI_YES && !make_buckets(known))
+    if (rc == CLI_YES && !make_buckets(known)) {
         rc = cli_fail_memory(call);
+    }
     if (rc != CLI_YES) {
         cli_known_free(known);
         return rc;
@@ -264,8 +283,9 @@ int cli_known_load(cli_call *call, sqlite3 *database, const char *path, const uu
 
 void cli_known_free(cli_known *known)
 {
-    if (known == NULL)
+    if (known == NULL) {
         return;
+    }
     free(known->nodes);
     free(known->names);
     free(known->buckets);
@@ -278,8 +298,9 @@ uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli
 {
     uint32_t place;
 
-    if (folder == CLI_UNKNOWN)
+    if (folder == CLI_UNKNOWN) {
         return CLI_UNKNOWN;
+    }
     place = *bucket_of(known, hash_name(folder, name));
     while (place != NOTHING) {
         node *n = &known->nodes[place];
@@ -296,8 +317,9 @@ uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli
 
 void cli_known_complete(cli_known *known, uint32_t folder)
 {
-    if (folder != CLI_UNKNOWN)
+    if (folder != CLI_UNKNOWN) {
         known->nodes[folder].complete = true;
+    }
 }
 
 /* Decides about the children of a row that is decided. */
@@ -309,8 +331,9 @@ static size_t judge_children(cli_known *known, uint32_t folder, uint32_t *order,
     for (uint32_t i = above->first_child; i != NOTHING; i = known->nodes[i].next_sibling) {
         node *n = &known->nodes[i];
 
-        if (n->state == UNSEEN)
+        if (n->state == UNSEEN) {
             n->state = gone ? GONE : KEPT;
+        }
         order[count++] = i;
     }
     return count;
@@ -324,19 +347,23 @@ int cli_known_gone(cli_call *call, cli_known *known, int (*gone)(void *ctx, int6
     int rc = CLI_YES;
 
     *kept = 0;
-    if (order == NULL)
+    if (order == NULL) {
         return cli_fail_memory(call);
+    }
     order[0] = CLI_KNOWN_ROOT;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         count = judge_children(known, order[i], order, count);
+    }
     free(order);
     order = NULL;
 
     for (size_t i = known->count; rc == CLI_YES && i-- > 1;) {
-        if (known->nodes[i].state == KEPT)
+        if (known->nodes[i].state == KEPT) {
             ++*kept;
-        else if (known->nodes[i].state != FOUND) /* also rows that hang on none, or on each other */
+        } else if (known->nodes[i].state !=
+                   FOUND) { /* also rows that hang on none, or on each other */
             rc = gone(ctx, known->nodes[i].row.id);
+        }
     }
     return rc;
 }

@@ -16,10 +16,11 @@ static void on_event(void *ctx, const tide_event *event)
 {
     cli_library *library = ctx;
 
-    if (event->kind == TIDE_EVENT_NOTICE)
+    if (event->kind == TIDE_EVENT_NOTICE) {
         cli_note(library->call, "%s: %s", library->path, event->text != NULL ? event->text : "");
-    else if (library->event != NULL)
+    } else if (library->event != NULL) {
         library->event(library->event_ctx, event);
+    }
 }
 
 static void on_store_notice(void *ctx, int code, const char *text)
@@ -27,18 +28,11 @@ static void on_store_notice(void *ctx, int code, const char *text)
     cli_library *library = ctx;
 
     (void)code;
-    if (library->handle != NULL)
+    if (library->handle != NULL) {
         cli_note(library->call, "%s: %s", library->path, text);
-    else
+    } else {
         snprintf(library->notice, sizeof library->notice, "%s", text);
-}
-
-static int fail_open(cli_library *library, int rc, const char *detail)
-{
-    if (rc == TIDE_ENOENT && detail[0] == '\0' && library->notice[0] == '\0')
-        return cli_fail(library->call, CLI_FAILURE, "%s: no library there", library->path);
-    return cli_fail_code(library->call, rc, library->path,
-                         detail[0] != '\0' ? detail : library->notice);
+    }
 }
 
 int cli_library_open(cli_call *call, const cli_library_request *request, cli_library *library)
@@ -54,8 +48,9 @@ int cli_library_open(cli_call *call, const cli_library_request *request, cli_lib
                              .event = request->event,
                              .event_ctx = request->event_ctx};
     library->shown_path = cli_utf8_escape(request->path);
-    if (library->shown_path == NULL)
+    if (library->shown_path == NULL) {
         return cli_fail_memory(call);
+    }
 
     tide_library_options_init(&options);
     tide_sync_options_init(&sync);
@@ -73,10 +68,12 @@ int cli_library_open(cli_call *call, const cli_library_request *request, cli_lib
     store.notice_ctx = library;
 
     rc = tide_library_open(request->path, &options, &library->handle);
-    if (rc != TIDE_OK)
-        return fail_open(library, rc, detail);
-    if (library->notice[0] != '\0')
+    if (rc != TIDE_OK) {
+        return cli_fail_code(call, rc, library->path, detail[0] != '\0' ? detail : library->notice);
+    }
+    if (library->notice[0] != '\0') {
         cli_note(call, "%s: %s", library->path, library->notice);
+    }
     library->sync = tide_library_sync(library->handle);
     library->store = tide_library_store(library->handle);
     tide_sync_device(library->sync, library->device);
@@ -99,8 +96,9 @@ static bool has_file(const char *folder, const char *name)
     char *path = NULL;
     bool found;
 
-    if (asprintf(&path, "%s/%s", folder, name) < 0)
+    if (asprintf(&path, "%s/%s", folder, name) < 0) {
         return false;
+    }
     found = stat(path, &status) == 0;
     free(path);
     return found;
@@ -112,10 +110,12 @@ static bool is_empty_folder(const char *path)
     const struct dirent *entry;
     bool empty = true;
 
-    if (folder == NULL)
+    if (folder == NULL) {
         return false;
-    while (empty && (entry = readdir(folder)) != NULL)
+    }
+    while (empty && (entry = readdir(folder)) != NULL) {
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    }
     closedir(folder);
     return empty;
 }
@@ -124,9 +124,11 @@ int cli_library_look(const char *path)
 {
     struct stat status;
 
-    if (lstat(path, &status) != 0)
+    if (lstat(path, &status) != 0) {
         return CLI_NO_LIBRARY;
-    if (has_file(path, "database.db") && has_file(path, "sync.mdb"))
+    }
+    if (has_file(path, "database.db") && has_file(path, "sync.mdb")) {
         return CLI_IS_LIBRARY;
+    }
     return is_empty_folder(path) ? CLI_EMPTY_FOLDER : CLI_OTHER_FOLDER;
 }

@@ -31,9 +31,11 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static const cli_command *find_command(const char *name)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
+        }
+    }
     return NULL;
 }
 
@@ -42,11 +44,13 @@ static int refuse_command(cli_call *call, const char *word)
     const char *names[COMMAND_COUNT];
     const char *nearest;
 
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         names[i] = commands[i]->name;
+    }
     nearest = cli_nearest(word, names, COMMAND_COUNT);
-    if (nearest != NULL)
+    if (nearest != NULL) {
         return cli_fail(call, CLI_USAGE, "%s: no such command; did you mean '%s'?", word, nearest);
+    }
     return cli_fail(call, CLI_USAGE, "%s: no such command; see 'tidemark help'", word);
 }
 
@@ -55,8 +59,9 @@ static void print_overview(cli_call *call)
     cli_print(call,
               "Usage: tidemark COMMAND [OPERAND]... [OPTION]...\n"
               "Keeps and shows how far each device has got in syncing a library.\n\nCommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         cli_print(call, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    }
     cli_print(call,
               "\n'tidemark help COMMAND' explains one. A library is a folder, a store the file "
               "of its marks.\nExit codes: 0 yes, 1 no, 2 usage, 3 failure, 4 busy, 5 corrupt.\n");
@@ -71,8 +76,9 @@ static int run_help(cli_call *call)
         return CLI_YES;
     }
     command = find_command(call->operands[0]);
-    if (command == NULL)
+    if (command == NULL) {
         return refuse_command(call, call->operands[0]);
+    }
     cli_print_help(call, command);
     return CLI_YES;
 }
@@ -81,10 +87,12 @@ static int run_help(cli_call *call)
  * be written into a database. Such a stream is opened the wrong way round, so that using it fails. */
 static void keep_standard_streams(void)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             exit(CLI_FAILURE);
+        }
+    }
 }
 
 /* `tidemark --help`, `tidemark --version`, or options and no command. */
@@ -93,8 +101,9 @@ static int run_without_command(cli_call *call, int argc, char **argv)
     static const char *const names[] = {"help", "version"};
     const char *nearest;
 
-    if (argc == 1)
+    if (argc == 1) {
         return cli_fail(call, CLI_USAGE, "no command; see 'tidemark help'");
+    }
     if (strcmp(argv[1], "--version") == 0) {
         cli_print(call, "tidemark %s\n", tide_version());
         return CLI_YES;
@@ -104,9 +113,10 @@ static int run_without_command(cli_call *call, int argc, char **argv)
         return CLI_YES;
     }
     nearest = cli_nearest(argv[1] + strspn(argv[1], "-"), names, 2);
-    if (nearest != NULL)
+    if (nearest != NULL) {
         return cli_fail(call, CLI_USAGE, "%s: no such option; did you mean '--%s'?", argv[1],
                         nearest);
+    }
     return cli_fail(call, CLI_USAGE, "%s: no command with it; see 'tidemark help'", argv[1]);
 }
 
@@ -117,20 +127,25 @@ static int run_command(cli_call *call, int argc, char **argv)
     int at = 1;
     int rc;
 
-    while (at < argc && argv[at][0] == '-')
+    while (at < argc && argv[at][0] == '-') {
         at++;
-    if (at >= argc)
+    }
+    if (at >= argc) {
         return run_without_command(call, argc, argv);
+    }
     word = argv[at];
     command = find_command(word);
-    if (command == NULL)
+    if (command == NULL) {
         return refuse_command(call, word);
-    for (; at > 1; at--) /* what stood before the command follows it */
+    }
+    for (; at > 1; at--) { /* what stood before the command follows it */
         argv[at] = argv[at - 1];
+    }
     argv[1] = word;
     rc = cli_parse_options(command, 0, argc - 1, argv + 1, call);
-    if (rc != CLI_YES)
+    if (rc != CLI_YES) {
         return rc;
+    }
     if (call->help) {
         cli_print_help(call, command);
         return CLI_YES;

@@ -40,10 +40,12 @@ static size_t distance(const char *from, const char *to)
     size_t to_length = strlen(to);
     size_t *before = rows[0], *last = rows[1], *now = rows[2];
 
-    if (from_length > WORD_MAX || to_length > WORD_MAX)
+    if (from_length > WORD_MAX || to_length > WORD_MAX) {
         return WORD_MAX;
-    for (size_t j = 0; j <= to_length; j++)
+    }
+    for (size_t j = 0; j <= to_length; j++) {
         last[j] = j;
+    }
     for (size_t i = 1; i <= from_length; i++) {
         size_t *oldest = before;
 
@@ -52,8 +54,9 @@ static size_t distance(const char *from, const char *to)
             size_t replaced = last[j - 1] + (from[i - 1] == to[j - 1] ? 0 : 1);
 
             now[j] = least(last[j] + 1, now[j - 1] + 1, replaced);
-            if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1])
+            if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1]) {
                 now[j] = least(now[j], before[j - 2] + 1, now[j]);
+            }
         }
         before = last;
         last = now;
@@ -106,14 +109,15 @@ static void take_option(parser *p, size_t index, const char *value)
     cli_call *call = p->call;
     const char *name = p->names[index];
 
-    if (index < p->own_count)
+    if (index < p->own_count) {
         call->values[index] = value != NULL ? value : "";
-    else if (strcmp(name, "json") == 0)
+    } else if (strcmp(name, "json") == 0) {
         call->json = true;
-    else if (strcmp(name, "help") == 0)
+    } else if (strcmp(name, "help") == 0) {
         call->help = true;
-    else
+    } else {
         call->progress = strcmp(name, "progress") == 0 ? 1 : 0;
+    }
 }
 
 static int refuse_long_option(parser *p, const char *text)
@@ -124,19 +128,22 @@ static int refuse_long_option(parser *p, const char *text)
     size_t beginnings = 0;
     const char *nearest = NULL;
 
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         beginnings += strncmp(p->names[i], name, length) == 0;
-    if (beginnings > 1)
+    }
+    if (beginnings > 1) {
         return cli_fail(p->call, CLI_USAGE, "--%.*s: begins more than one option", (int)length,
                         name);
+    }
     if (length <= WORD_MAX) {
         memcpy(word, name, length);
         word[length] = '\0';
         nearest = cli_nearest(word, p->names, p->count);
     }
-    if (nearest != NULL)
+    if (nearest != NULL) {
         return cli_fail(p->call, CLI_USAGE, "--%.*s: no such option; did you mean '--%s'?",
                         (int)length, name, nearest);
+    }
     return cli_fail(p->call, CLI_USAGE, "--%.*s: no such option; see 'tidemark help %s'",
                     (int)length, name, p->call->command->name);
 }
@@ -150,16 +157,18 @@ static int refuse_option(parser *p, int answer, char **argv)
         return cli_fail(p->call, CLI_USAGE, "--%s: %s", name,
                         answer == ':' ? "needs a value" : "takes no value");
     }
-    if (optopt != 0)
+    if (optopt != 0) {
         return cli_fail(p->call, CLI_USAGE, "-%c: no such option; see 'tidemark help %s'", optopt,
                         p->call->command->name);
+    }
     return refuse_long_option(p, argv[optind - 1]);
 }
 
 static int add_operand(cli_call *call, const char *text)
 {
-    if (call->operand_count == CLI_OPERANDS_MAX)
+    if (call->operand_count == CLI_OPERANDS_MAX) {
         return cli_fail(call, CLI_USAGE, "'%s': one operand too many", text);
+    }
     call->operands[call->operand_count++] = text;
     return CLI_YES;
 }
@@ -174,17 +183,21 @@ static int check_operands(cli_call *call, size_t skip)
     while (*names != '\0') {
         size_t length = strcspn(names, " ");
 
-        if (index == given && names[0] != '[')
+        if (index == given && names[0] != '[') {
             return cli_fail(call, CLI_USAGE, "%.*s: missing; see 'tidemark help %s'", (int)length,
                             names, call->command->name);
+        }
         index++;
         names += length + strspn(names + length, " ");
     }
-    if (given > index)
+    if (given > index) {
         return cli_fail(call, CLI_USAGE, "'%s': one operand too many", call->operands[index - skip]);
-    for (size_t i = 0; i < call->operand_count; i++)
-        if (call->operands[i][0] == '\0')
+    }
+    for (size_t i = 0; i < call->operand_count; i++) {
+        if (call->operands[i][0] == '\0') {
             return cli_fail(call, CLI_USAGE, "'': an operand is empty");
+        }
+    }
     return CLI_YES;
 }
 
@@ -201,17 +214,20 @@ int cli_parse_options(const cli_command *command, size_t skip, int argc, char **
     optind = 0; /* glibc and musl: forget the last command line */
     while ((answer = getopt_long(argc, argv, "-:", p.longs, NULL)) != -1) {
         if (answer == 1) { /* an operand, wherever it stands */
-            if (add_operand(call, optarg) != CLI_YES)
+            if (add_operand(call, optarg) != CLI_YES) {
                 return CLI_USAGE;
+            }
         } else if (answer >= VALUE_BASE) {
             take_option(&p, (size_t)(answer - VALUE_BASE), optarg);
         } else {
             return refuse_option(&p, answer, argv);
         }
     }
-    for (int i = optind; i < argc; i++)
-        if (add_operand(call, argv[i]) != CLI_YES)
+    for (int i = optind; i < argc; i++) {
+        if (add_operand(call, argv[i]) != CLI_YES) {
             return CLI_USAGE;
+        }
+    }
     return call->help ? CLI_YES : check_operands(call, skip);
 }
 
@@ -219,9 +235,11 @@ const char *cli_option_value(const cli_call *call, const char *name)
 {
     const cli_option *options = call->command->options;
 
-    for (size_t i = 0; options != NULL && options[i].name != NULL && i < CLI_OPTIONS_MAX; i++)
-        if (strcmp(options[i].name, name) == 0)
+    for (size_t i = 0; options != NULL && options[i].name != NULL && i < CLI_OPTIONS_MAX; i++) {
+        if (strcmp(options[i].name, name) == 0) {
             return call->values[i];
+        }
+    }
     return NULL;
 }
 

@@ -13,8 +13,9 @@
 
 static bool note_result(cli_call *call, bool written)
 {
-    if (!written && call->output_errno == 0)
+    if (!written && call->output_errno == 0) {
         call->output_errno = errno != 0 ? errno : EIO;
+    }
     return call->output_errno == 0;
 }
 
@@ -34,8 +35,9 @@ bool cli_print_json(cli_call *call, json_t *object)
 {
     bool written;
 
-    if (object == NULL)
+    if (object == NULL) {
         return note_result(call, (errno = ENOMEM, false));
+    }
     errno = 0;
     written = json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
               putchar('\n') != EOF;
@@ -47,8 +49,9 @@ int cli_output_finish(cli_call *call, int code)
 {
     errno = 0;
     note_result(call, fflush(stdout) == 0 && !ferror(stdout));
-    if (call->output_errno == 0)
+    if (call->output_errno == 0) {
         return code;
+    }
     return cli_fail_errno(call, call->output_errno, "standard output");
 }
 
@@ -66,8 +69,9 @@ json_t *cli_json_time(tide_time time)
 {
     char text[TIDE_TIME_TEXT];
 
-    if (time == TIDE_TIME_NONE)
+    if (time == TIDE_TIME_NONE) {
         return json_null();
+    }
     tide_time_format(time, text);
     return json_string(text);
 }

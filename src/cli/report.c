@@ -20,8 +20,9 @@ static void make_one_line(char *text)
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
 
-        if (byte < 0x20 || byte == 0x7f)
+        if (byte < 0x20 || byte == 0x7f) {
             *text = '?';
+        }
     }
 }
 
@@ -56,11 +57,18 @@ int cli_fail(cli_call *call, int code, const char *format, ...)
 
 int cli_fail_code(cli_call *call, int code, const char *thing, const char *detail)
 {
-    if (code >= 0)
+    size_t length = strlen(thing);
+
+    if (code >= 0) {
         return cli_exit_of(code);
-    if (detail != NULL && detail[0] != '\0')
-        return cli_fail(call, cli_exit_of(code), "%s: %s (%s)", thing, tide_strerror(code), detail);
-    return cli_fail(call, cli_exit_of(code), "%s: %s", thing, tide_strerror(code));
+    }
+    if (detail == NULL || detail[0] == '\0') {
+        return cli_fail(call, cli_exit_of(code), "%s: %s", thing, tide_strerror(code));
+    }
+    if (strncmp(detail, thing, length) == 0 && strncmp(detail + length, ": ", 2) == 0) {
+        detail += length + 2; /* it is named once */
+    }
+    return cli_fail(call, cli_exit_of(code), "%s: %s (%s)", thing, tide_strerror(code), detail);
 }
 
 int cli_fail_store(cli_call *call, int code, const char *path, tide_store *store)
@@ -91,8 +99,9 @@ int cli_fail_memory(cli_call *call)
 
 static void hide_progress(cli_call *call)
 {
-    if (!call->progress_visible)
+    if (!call->progress_visible) {
         return;
+    }
     fprintf(stderr, "\r%*s\r", PROGRESS_WIDTH, "");
     call->progress_visible = false;
 }
@@ -112,12 +121,14 @@ void cli_note(cli_call *call, const char *format, ...)
 
 void cli_print_failure(const cli_call *call)
 {
-    if (call->message[0] == '\0')
+    if (call->message[0] == '\0') {
         return;
-    if (call->command != NULL)
+    }
+    if (call->command != NULL) {
         fprintf(stderr, "tidemark: %s: %s\n", call->command->name, call->message);
-    else
+    } else {
         fprintf(stderr, "tidemark: %s\n", call->message);
+    }
 }
 
 /* ---- progress --------------------------------------------------------------------------------------- */
@@ -134,8 +145,9 @@ void cli_progress_begin(cli_call *call)
 {
     clock_gettime(CLOCK_MONOTONIC, &call->started);
     call->shown = call->started;
-    if (call->progress < 0)
+    if (call->progress < 0) {
         call->progress = isatty(STDERR_FILENO) ? 1 : 0;
+    }
 }
 
 double cli_elapsed(const cli_call *call)
@@ -149,8 +161,9 @@ void cli_progress(cli_call *call, const char *format, ...)
     va_list arguments;
 
     if (call->progress <= 0 || seconds_since(&call->shown) < PROGRESS_STEP_S ||
-        cli_elapsed(call) < PROGRESS_WAIT_S)
+        cli_elapsed(call) < PROGRESS_WAIT_S) {
         return;
+    }
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);

@@ -26,18 +26,21 @@ static int read_line(char line[LINE_MAX_BYTES + 1])
 
     errno = 0;
     while ((byte = getc_unlocked(stdin)) != EOF && byte != '\n') {
-        if (byte == '\0')
+        if (byte == '\0') {
             answer = LINE_HAS_NUL;
-        else if (length == LINE_MAX_BYTES)
+        } else if (length == LINE_MAX_BYTES) {
             answer = LINE_TOO_LONG;
-        else
+        } else {
             line[length++] = (char)byte;
+        }
     }
     line[length] = '\0';
-    if (byte == EOF && ferror(stdin))
+    if (byte == EOF && ferror(stdin)) {
         return LINE_FAILED;
-    if (byte == EOF && length == 0 && answer == LINE_READ)
+    }
+    if (byte == EOF && length == 0 && answer == LINE_READ) {
         return LINE_END;
+    }
     return answer;
 }
 
@@ -56,29 +59,33 @@ static int split_line(cli_call *call, char *line, char *words[WORDS_MAX + 1])
     for (;;) {
         char quote = '\0';
 
-        while (is_blank(*at))
+        while (is_blank(*at)) {
             at++;
-        if (*at == '\0')
+        }
+        if (*at == '\0') {
             break;
+        }
         if (count == WORDS_MAX) {
             cli_fail(call, CLI_USAGE, "too many words");
             return -1;
         }
         words[count++] = to;
         for (; *at != '\0' && (quote != '\0' || !is_blank(*at)); at++) {
-            if (quote == '\0' && (*at == '\'' || *at == '"'))
+            if (quote == '\0' && (*at == '\'' || *at == '"')) {
                 quote = *at;
-            else if (*at == quote && quote != '\0')
+            } else if (*at == quote && quote != '\0') {
                 quote = '\0';
-            else
+            } else {
                 *to++ = *at;
+            }
         }
         if (quote != '\0') {
             cli_fail(call, CLI_USAGE, "a quotation mark has no second one");
             return -1;
         }
-        if (*at != '\0')
+        if (*at != '\0') {
             at++; /* before the NUL overwrites it */
+        }
         *to++ = '\0';
     }
     words[count] = NULL;
@@ -90,12 +97,14 @@ static int refuse_word(cli_call *call, const char *word)
     const char *names[CLI_VERB_COUNT + 1];
     const char *nearest;
 
-    for (size_t i = 0; i < CLI_VERB_COUNT; i++)
+    for (size_t i = 0; i < CLI_VERB_COUNT; i++) {
         names[i] = cli_verbs[i].command.name;
+    }
     names[CLI_VERB_COUNT] = "quit";
     nearest = cli_nearest(word, names, CLI_VERB_COUNT + 1);
-    if (nearest != NULL)
+    if (nearest != NULL) {
         return cli_fail(call, CLI_USAGE, "%s: no such command; did you mean '%s'?", word, nearest);
+    }
     return cli_fail(call, CLI_USAGE, "%s: no such command", word);
 }
 
@@ -106,16 +115,20 @@ static int run_words(cli_call *call, const cli_store *store, int count, char **w
     cli_request request;
     int rc;
 
-    if (verb == NULL)
+    if (verb == NULL) {
         return refuse_word(call, words[0]);
+    }
     rc = cli_parse_options(&verb->command, 1, count, words, call);
-    if (rc == CLI_YES && call->help)
+    if (rc == CLI_YES && call->help) {
         return cli_fail(call, CLI_USAGE, "--help: not in the shell; see 'tidemark help %s'",
                         words[0]);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_read_request(call, verb, 0, &request);
-    if (rc == CLI_YES && verb->removes && cli_option_value(call, "yes") == NULL)
+    }
+    if (rc == CLI_YES && verb->removes && cli_option_value(call, "yes") == NULL) {
         return cli_fail(call, CLI_USAGE, "--yes: missing; %s does not ask in the shell", words[0]);
+    }
     return rc == CLI_YES ? verb->run(call, store, &request) : rc;
 }
 
@@ -124,12 +137,13 @@ static void print_error(cli_call *call, int rc)
     const char *name = call->command != NULL ? call->command->name : NULL;
     char *text = cli_utf8_escape(call->message);
 
-    if (call->json)
+    if (call->json) {
         cli_print_json(call, json_pack("{s:s, s:i, s:s?, s:s?}", "answer", "error", "exit", rc,
                                        "command", name, "message", text));
-    else
+    } else {
         cli_print(call, "error %s%s%s\n", name != NULL ? name : "", name != NULL ? ": " : "",
                   call->message);
+    }
     free(text);
 }
 
@@ -141,24 +155,28 @@ static bool answer_line(cli_call *shell, const cli_store *store, char *line, int
     int count = 0;
     int rc = CLI_USAGE;
 
-    if (state == LINE_TOO_LONG)
+    if (state == LINE_TOO_LONG) {
         cli_fail(&call, CLI_USAGE, "the line is longer than %d bytes", LINE_MAX_BYTES);
-    else if (state == LINE_HAS_NUL)
+    } else if (state == LINE_HAS_NUL) {
         cli_fail(&call, CLI_USAGE, "the line has a NUL byte");
-    else
+    } else {
         count = split_line(&call, line, words);
+    }
     if (count > 0) {
         *quit = count == 1 && strcmp(words[0], "quit") == 0;
-        if (*quit)
+        if (*quit) {
             return true;
+        }
         rc = run_words(&call, store, count, words);
     } else if (call.message[0] == '\0') {
         return true; /* a blank line */
     }
-    if (call.message[0] != '\0')
+    if (call.message[0] != '\0') {
         print_error(&call, rc);
-    if (cli_output_finish(&call, CLI_YES) == CLI_YES)
+    }
+    if (cli_output_finish(&call, CLI_YES) == CLI_YES) {
         return true;
+    }
     shell->output_errno = call.output_errno;
     return false;
 }
@@ -175,15 +193,19 @@ static int run_shell(cli_call *call)
         const char *first = line;
 
         state = read_line(line);
-        if (state == LINE_END || state == LINE_FAILED)
+        if (state == LINE_END || state == LINE_FAILED) {
             break;
-        while (is_blank(*first))
+        }
+        while (is_blank(*first)) {
             first++;
-        if (*first != '#' && !answer_line(call, &store, line, state, &quit))
+        }
+        if (*first != '#' && !answer_line(call, &store, line, state, &quit)) {
             break;
+        }
     }
-    if (state == LINE_FAILED)
+    if (state == LINE_FAILED) {
         rc = cli_fail_errno(call, errno, "standard input");
+    }
     cli_store_close(&store);
     return rc;
 }

@@ -32,12 +32,14 @@ static const char *answer_word(int rc)
 /* Answers with the word for `rc`, or fails. */
 static int answer(cli_call *call, const cli_store *store, int rc)
 {
-    if (rc < 0)
+    if (rc < 0) {
         return cli_fail_store(call, rc, store->path, store->handle);
-    if (call->json)
+    }
+    if (call->json) {
         cli_print_json(call, json_pack("{s:s}", "answer", answer_word(rc)));
-    else
+    } else {
         cli_print(call, "%s\n", answer_word(rc));
+    }
     return cli_exit_of(rc);
 }
 
@@ -61,8 +63,9 @@ static int read_operands(cli_call *call, size_t skip, bool none_allowed, cli_req
         rc = cli_read_resource(call, "RESOURCE", operands[2]);
         out->resource = operands[2];
     }
-    if (rc == CLI_YES && count > 3)
+    if (rc == CLI_YES && count > 3) {
         rc = cli_read_time(call, "TIME", operands[3], none_allowed, &out->time);
+    }
     return rc;
 }
 
@@ -91,8 +94,9 @@ static int read_options(cli_call *call, cli_request *out)
         rc = cli_read_time(call, "--after", after, true, &out->after);
         out->has_after = true;
     }
-    if (rc == CLI_YES && expected != NULL)
+    if (rc == CLI_YES && expected != NULL) {
         rc = cli_read_time(call, "--expect", expected, true, &out->expected);
+    }
     return rc;
 }
 
@@ -104,13 +108,16 @@ int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_requ
 
     *out = (cli_request){.resource = NULL};
     rc = read_operands(call, skip, sets, out);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = read_options(call, out);
-    if (rc == CLI_YES && sets && cli_option_value(call, "expect") == NULL)
+    }
+    if (rc == CLI_YES && sets && cli_option_value(call, "expect") == NULL) {
         rc = cli_fail(call, CLI_USAGE, "--expect: missing; see 'tidemark help set'");
-    if (rc == CLI_YES && out->has_after && out->after >= out->time)
+    }
+    if (rc == CLI_YES && out->has_after && out->after >= out->time) {
         rc = cli_fail(call, CLI_USAGE, "--after '%s': not before TIME",
                       cli_option_value(call, "after"));
+    }
     return rc;
 }
 
@@ -148,8 +155,9 @@ static int list_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
                                                                          mark, list->now)) != 0;
         return list->no_memory;
     }
-    if (list->call->json)
+    if (list->call->json) {
         return !cli_print_json(list->call, mark_object(device, peer, resource, mark, list->now));
+    }
     cli_uuid_text(device, device_text);
     cli_uuid_text(peer, peer_text);
     tide_time_format(mark->watermark, watermark);
@@ -166,16 +174,19 @@ static int run_ls(cli_call *call, const cli_store *store, const cli_request *req
 
     if (call->in_shell) {
         list.array = json_array();
-        if (list.array == NULL)
+        if (list.array == NULL) {
             return cli_fail_memory(call);
+        }
     }
     rc = tide_each(store->handle, request->has_device ? request->device : NULL,
                    request->has_peer ? request->peer : NULL, request->resource, list_mark, &list);
-    if (rc == TIDE_OK && list.array != NULL)
+    if (rc == TIDE_OK && list.array != NULL) {
         cli_print_json(call, json_incref(list.array));
+    }
     json_decref(list.array);
-    if (list.no_memory)
+    if (list.no_memory) {
         return cli_fail_memory(call);
+    }
     return cli_fail_store(call, rc, store->path, store->handle);
 }
 
@@ -185,8 +196,9 @@ static int run_get(cli_call *call, const cli_store *store, const cli_request *re
     char watermark[TIDE_TIME_TEXT];
     int rc = tide_get(store->handle, request->device, request->peer, request->resource, &mark);
 
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return answer(call, store, rc);
+    }
     if (call->json) {
         json_t *object =
             mark_object(request->device, request->peer, request->resource, &mark, cli_now());
@@ -207,10 +219,11 @@ static int run_get(cli_call *call, const cli_store *store, const cli_request *re
 
 static int run_advance(cli_call *call, const cli_store *store, const cli_request *request)
 {
-    if (request->has_after)
+    if (request->has_after) {
         return answer(call, store,
                       tide_advance_range(store->handle, request->device, request->peer,
                                          request->resource, request->after, request->time));
+    }
     return answer(call, store,
                   tide_advance(store->handle, request->device, request->peer, request->resource,
                                request->time));
@@ -232,9 +245,10 @@ static int remove_mark(const cli_store *store, const cli_request *request)
         tide_mark mark;
 
         rc = tide_get(store->handle, request->device, request->peer, request->resource, &mark);
-        if (rc == TIDE_OK)
+        if (rc == TIDE_OK) {
             rc = tide_compare_and_set(store->handle, request->device, request->peer,
                                       request->resource, mark.watermark, TIDE_TIME_NONE);
+        }
     }
     return rc;
 }
@@ -244,19 +258,23 @@ static int run_rm(cli_call *call, const cli_store *store, const cli_request *req
     size_t removed = 1;
     int rc;
 
-    if (request->resource != NULL)
+    if (request->resource != NULL) {
         rc = remove_mark(store, request);
-    else
+    } else {
         rc = tide_remove_peer(store->handle, request->device, request->peer, &removed);
-    if (rc == TIDE_OK && removed == 0)
+    }
+    if (rc == TIDE_OK && removed == 0) {
         rc = TIDE_ABSENT;
-    if (rc != TIDE_OK)
+    }
+    if (rc != TIDE_OK) {
         return answer(call, store, rc);
-    if (call->json)
+    }
+    if (call->json) {
         cli_print_json(call,
                        json_pack("{s:s, s:o}", "answer", "ok", "removed", cli_json_count(removed)));
-    else
+    } else {
         cli_print(call, "removed %zu\n", removed);
+    }
     return CLI_YES;
 }
 
@@ -283,8 +301,9 @@ static int run_stat(cli_call *call, const cli_store *store, const cli_request *r
     int rc = tide_stat(store->handle, &info);
 
     (void)request;
-    if (rc != TIDE_OK)
+    if (rc != TIDE_OK) {
         return cli_fail_store(call, rc, store->path, store->handle);
+    }
     if (call->json || call->in_shell) {
         cli_print_json(call, info_object(&info));
         return CLI_YES;
@@ -352,8 +371,10 @@ const cli_verb cli_verbs[CLI_VERB_COUNT] = {
 
 const cli_verb *cli_find_verb(const char *name)
 {
-    for (size_t i = 0; i < CLI_VERB_COUNT; i++)
-        if (strcmp(cli_verbs[i].command.name, name) == 0)
+    for (size_t i = 0; i < CLI_VERB_COUNT; i++) {
+        if (strcmp(cli_verbs[i].command.name, name) == 0) {
             return &cli_verbs[i];
+        }
+    }
     return NULL;
 }

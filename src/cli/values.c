@@ -9,13 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define NS_PER_S 1000000000
+#define RANDOM_POOL_BYTES (256 * sizeof(uuid_t)) /* more may come in parts */
 
 int cli_read_uuid(cli_call *call, const char *what, const char *text, uuid_t out)
 {
-    if (uuid_parse(text, out) != 0)
+    if (uuid_parse(text, out) != 0) {
         return cli_fail(call, CLI_USAGE, "%s '%s': not a UUID", what, text);
+    }
     return CLI_YES;
 }
 
@@ -29,11 +32,13 @@ int cli_read_time(cli_call *call, const char *what, const char *text, bool none_
         return CLI_YES;
     }
     rc = tide_time_parse(text, strlen(text), out);
-    if (rc == TIDE_ERANGE)
+    if (rc == TIDE_ERANGE) {
         return cli_fail(call, CLI_USAGE, "%s '%s': %s", what, text, tide_strerror(rc));
-    if (rc != TIDE_OK)
+    }
+    if (rc != TIDE_OK) {
         return cli_fail(call, CLI_USAGE, "%s '%s': not an RFC 3339 time%s", what, text,
                         none_allowed ? " or 'none'" : "");
+    }
     return CLI_YES;
 }
 
@@ -44,11 +49,13 @@ int cli_read_count(cli_call *call, const char *what, const char *text, uint64_t 
     char *end = NULL;
 
     errno = 0;
-    if (text[0] >= '0' && text[0] <= '9')
+    if (text[0] >= '0' && text[0] <= '9') {
         value = strtoull(text, &end, 10);
-    if (end == NULL || *end != '\0' || errno != 0 || value < least || value > most)
+    }
+    if (end == NULL || *end != '\0' || errno != 0 || value < least || value > most) {
         return cli_fail(call, CLI_USAGE, "%s '%s': not a number from %" PRIu64 " to %" PRIu64, what,
                         text, least, most);
+    }
     *out = value;
     return CLI_YES;
 }
@@ -67,17 +74,20 @@ static size_t utf8_sequence(const unsigned char *text, uint32_t *point)
         *point = text[0];
         return 1;
     }
-    if (text[0] < 0xc2 || text[0] > 0xf4)
+    if (text[0] < 0xc2 || text[0] > 0xf4) {
         return 0;
+    }
     length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
     value = text[0] & (0x7fu >> length);
     for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
+        if ((text[i] & 0xc0) != 0x80) {
             return 0;
+        }
         value = value << 6 | (text[i] & 0x3fu);
     }
-    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+    if (value < smallest[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) {
         return 0;
+    }
     *point = value;
     return length;
 }
@@ -90,8 +100,9 @@ bool cli_utf8_valid(const char *text)
     while (*at != '\0') {
         size_t length = utf8_sequence(at, &point);
 
-        if (length == 0)
+        if (length == 0) {
             return false;
+        }
         at += length;
     }
     return true;
@@ -105,11 +116,13 @@ char *cli_utf8_escape(const char *text)
     char *copy;
     char *to;
 
-    if (cli_utf8_valid(text))
+    if (cli_utf8_valid(text)) {
         return strdup(text);
+    }
     copy = malloc(4 * strlen(text) + 1);
-    if (copy == NULL)
+    if (copy == NULL) {
         return NULL;
+    }
     to = copy;
     while (*at != '\0') {
         size_t length = utf8_sequence(at, &point);
@@ -135,16 +148,19 @@ int cli_read_resource(cli_call *call, const char *what, const char *text)
     const unsigned char *at = (const unsigned char *)text;
     uint32_t point;
 
-    if (text[0] == '\0' || strlen(text) > TIDE_RESOURCE_MAX)
+    if (text[0] == '\0' || strlen(text) > TIDE_RESOURCE_MAX) {
         return cli_fail(call, CLI_USAGE, "%s '%.60s': not 1 to %d bytes long", what, text,
                         TIDE_RESOURCE_MAX);
+    }
     while (*at != '\0') {
         size_t length = utf8_sequence(at, &point);
 
-        if (length == 0)
+        if (length == 0) {
             return cli_fail(call, CLI_USAGE, "%s '%s': not valid UTF-8", what, text);
-        if (point == '|' || point < 0x20 || (point >= 0x7f && point <= 0x9f))
+        }
+        if (point == '|' || point < 0x20 || (point >= 0x7f && point <= 0x9f)) {
             return cli_fail(call, CLI_USAGE, "%s '%s': has '|' or a control character", what, text);
+        }
         at += length;
     }
     return CLI_YES;
@@ -162,10 +178,12 @@ tide_time cli_now(void)
 
 int64_t cli_age_ns(tide_time now, tide_time then)
 {
-    if (then < 0 && now > INT64_MAX + then)
+    if (then < 0 && now > INT64_MAX + then) {
         return INT64_MAX;
-    if (then > 0 && now < INT64_MIN + then)
+    }
+    if (then > 0 && now < INT64_MIN + then) {
         return INT64_MIN;
+    }
     return now - then;
 }
 
@@ -179,17 +197,38 @@ void cli_age_text(int64_t age_ns, char text[CLI_AGE_TEXT])
     const char *sign = age_ns < 0 && seconds > 0 ? "-" : "";
     size_t i = 0;
 
-    while (i < 3 && seconds < units[i].seconds)
+    while (i < 3 && seconds < units[i].seconds) {
         i++;
-    if (i == 3)
+    }
+    if (i == 3) {
         snprintf(text, CLI_AGE_TEXT, "%s%" PRIu64 "s", sign, seconds);
-    else
+    } else {
         snprintf(text, CLI_AGE_TEXT, "%s%" PRIu64 "%c%02" PRIu64 "%c", sign,
                  seconds / units[i].seconds, units[i].letter,
                  seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
+    }
 }
 
 void cli_uuid_text(const uuid_t uuid, char text[CLI_UUID_TEXT])
 {
     uuid_unparse_lower(uuid, text);
+}
+
+/* RFC 9562, section 5.4. libuuid makes six system calls for each; an index makes a hundred thousand. */
+void cli_new_uuid(uuid_t out)
+{
+    static unsigned char pool[RANDOM_POOL_BYTES];
+    static size_t left;
+
+    if (left == 0 && getrandom(pool, sizeof pool, 0) == (ssize_t)sizeof pool) {
+        left = sizeof pool;
+    }
+    if (left == 0) { /* interrupted by a signal, or a kernel without it */
+        uuid_generate_random(out);
+        return;
+    }
+    left -= sizeof(uuid_t);
+    memcpy(out, pool + left, sizeof(uuid_t));
+    out[6] = (unsigned char)((out[6] & 0x0f) | 0x40);
+    out[8] = (unsigned char)((out[8] & 0x3f) | 0x80);
 }

@@ -36,9 +36,11 @@ static bool is_pseudo(const char *type)
         "proc",   "pstore",      "rpc_pipefs", "securityfs", "selinuxfs", "sysfs",    "tracefs",
     };
 
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(type, types[i]) == 0)
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (strcmp(type, types[i]) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -47,12 +49,14 @@ static int64_t total_bytes(const char *mount_point)
     struct statvfs status;
     unsigned long long bytes;
 
-    if (statvfs(mount_point, &status) != 0)
+    if (statvfs(mount_point, &status) != 0) {
         return -1;
+    }
     if (__builtin_mul_overflow((unsigned long long)status.f_blocks,
                                (unsigned long long)status.f_frsize, &bytes) ||
-        bytes > INT64_MAX)
+        bytes > INT64_MAX) {
         return INT64_MAX;
+    }
     return (int64_t)bytes;
 }
 
@@ -83,9 +87,11 @@ static bool add_volume(volumes *all, const struct mntent *mount, int64_t bytes)
         free(v.file_system);
         return false;
     }
-    for (size_t i = all->count; i-- > 0;)
-        if (strcmp(all->items[i].mount_point, v.mount_point) == 0)
+    for (size_t i = all->count; i-- > 0;) {
+        if (strcmp(all->items[i].mount_point, v.mount_point) == 0) {
             drop_volume(all, i);
+        }
+    }
     all->items[all->count++] = v;
     return true;
 }
@@ -97,24 +103,29 @@ static int read_mounts(cli_call *call, volumes *all)
     struct mntent mount;
     int rc = CLI_YES;
 
-    if (mounts == NULL)
+    if (mounts == NULL) {
         rc = cli_fail_errno(call, errno, "/proc/self/mounts");
-    else if (line == NULL)
+    } else if (line == NULL) {
         rc = cli_fail_memory(call);
+    }
     while (rc == CLI_YES && getmntent_r(mounts, &mount, line, MOUNT_LINE_MAX) != NULL) {
         struct stat status;
         int64_t bytes;
 
-        if (is_pseudo(mount.mnt_type))
+        if (is_pseudo(mount.mnt_type)) {
             continue;
-        if (stat(mount.mnt_dir, &status) == 0 && !S_ISDIR(status.st_mode))
+        }
+        if (stat(mount.mnt_dir, &status) == 0 && !S_ISDIR(status.st_mode)) {
             continue;
+        }
         bytes = total_bytes(mount.mnt_dir);
-        if (bytes != 0 && !add_volume(all, &mount, bytes))
+        if (bytes != 0 && !add_volume(all, &mount, bytes)) {
             rc = cli_fail_memory(call);
+        }
     }
-    if (mounts != NULL)
+    if (mounts != NULL) {
         endmntent(mounts);
+    }
     free(line);
     return rc;
 }
@@ -130,10 +141,11 @@ static const char *volume_name(const volume *v)
 
 static void bind_bytes(sqlite3_stmt *statement, int index, int64_t bytes)
 {
-    if (bytes < 0)
+    if (bytes < 0) {
         sqlite3_bind_null(statement, index);
-    else
+    } else {
         sqlite3_bind_int64(statement, index, bytes);
+    }
 }
 
 /* Inserts the volume, or updates its row where that says something else. */
@@ -155,10 +167,11 @@ static int write_volume(cli_writer *writer, const uuid_t device, const volume *v
         uuid_t uuid;
 
         rc = cli_writer_prepare(writer, texts[i], &statement);
-        if (rc != CLI_YES)
+        if (rc != CLI_YES) {
             break;
+        }
         if (i == 0) {
-            uuid_generate_random(uuid);
+            cli_new_uuid(uuid);
             cli_bind_uuid(statement, 1, uuid);
         }
         cli_bind_uuid(statement, 2, device);
@@ -174,9 +187,11 @@ static int write_volume(cli_writer *writer, const uuid_t device, const volume *v
 
 static bool is_mounted(const volumes *all, const char *mount_point)
 {
-    for (size_t i = 0; mount_point != NULL && i < all->count; i++)
-        if (strcmp(all->items[i].mount_point, mount_point) == 0)
+    for (size_t i = 0; mount_point != NULL && i < all->count; i++) {
+        if (strcmp(all->items[i].mount_point, mount_point) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -189,18 +204,22 @@ static int delete_gone(cli_writer *writer, const uuid_t device, const volumes *a
     int rc = cli_writer_prepare(
         writer, "SELECT id, mount_point FROM volumes WHERE device_uuid = ?1 ORDER BY id", &rows);
 
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = cli_writer_prepare(writer, "DELETE FROM volumes WHERE id = ?1", &removal);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         cli_bind_uuid(rows, 1, device);
+    }
     while (rc == CLI_YES && (step = sqlite3_step(rows)) == SQLITE_ROW) {
-        if (is_mounted(all, (const char *)sqlite3_column_text(rows, 1)))
+        if (is_mounted(all, (const char *)sqlite3_column_text(rows, 1))) {
             continue;
+        }
         sqlite3_bind_int64(removal, 1, sqlite3_column_int64(rows, 0));
         rc = cli_writer_run(writer, removal);
     }
-    if (rc == CLI_YES && step != SQLITE_DONE)
+    if (rc == CLI_YES && step != SQLITE_DONE) {
         rc = cli_fail_sqlite(writer->call, writer->database, writer->path);
+    }
     sqlite3_finalize(removal);
     sqlite3_finalize(rows);
     return rc;
@@ -211,14 +230,18 @@ int cli_write_volumes(cli_writer *writer, const uuid_t device)
     volumes all = {.items = NULL};
     int rc = read_mounts(writer->call, &all);
 
-    for (size_t i = 0; rc == CLI_YES && i < all.count; i++)
+    for (size_t i = 0; rc == CLI_YES && i < all.count; i++) {
         rc = write_volume(writer, device, &all.items[i]);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = delete_gone(writer, device, &all);
-    if (rc == CLI_YES)
+    }
+    if (rc == CLI_YES) {
         rc = cli_writer_commit(writer);
-    while (all.count > 0)
+    }
+    while (all.count > 0) {
         drop_volume(&all, all.count - 1);
+    }
     free(all.items);
     return rc;
 }

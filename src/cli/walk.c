@@ -53,11 +53,13 @@ static void *grown(void *items, size_t count, size_t *space, size_t bytes)
     size_t wanted = *space == 0 ? 16 : 2 * *space;
     void *place;
 
-    if (count < *space)
+    if (count < *space) {
         return items;
+    }
     place = reallocarray(items, wanted, bytes);
-    if (place != NULL)
+    if (place != NULL) {
         *space = wanted;
+    }
     return place;
 }
 
@@ -70,13 +72,15 @@ static bool set_path(walker *w, size_t length, const char *name)
     if (needed > w->path_space) {
         char *place = realloc(w->path, 2 * needed);
 
-        if (place == NULL)
+        if (place == NULL) {
             return false;
+        }
         w->path = place;
         w->path_space = 2 * needed;
     }
-    if (length == 0 || w->path[length - 1] != '/')
+    if (length == 0 || w->path[length - 1] != '/') {
         w->path[length++] = '/';
+    }
     memcpy(w->path + length, name, name_bytes);
     return true;
 }
@@ -86,23 +90,27 @@ static bool add_child(frame *f, const char *name, const cli_folder *folder)
     pending *place = grown(f->children, f->child_count, &f->child_space, sizeof *place);
     char *copy;
 
-    if (place == NULL)
+    if (place == NULL) {
         return false;
+    }
     f->children = place;
     copy = strdup(name);
-    if (copy == NULL)
+    if (copy == NULL) {
         return false;
+    }
     f->children[f->child_count++] = (pending){.name = copy, .folder = *folder};
     return true;
 }
 
 static void free_frame(frame *f)
 {
-    for (size_t i = 0; i < f->child_count; i++)
+    for (size_t i = 0; i < f->child_count; i++) {
         free(f->children[i].name);
+    }
     free(f->children);
-    if (f->fd >= 0)
+    if (f->fd >= 0) {
         close(f->fd);
+    }
 }
 
 /* ---- reading a folder ------------------------------------------------------------------------------- */
@@ -115,20 +123,25 @@ static int tell_entry(walker *w, frame *f, const char *name, int *error)
     struct stat status;
     int rc;
 
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return CLI_YES;
-    if (fstatat(f->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno != ENOENT) /* it has gone since its name was read */
-            *error = errno;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         return CLI_YES;
     }
-    if (status.st_dev == walk->skip_device && status.st_ino == walk->skip_inode)
+    if (fstatat(f->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) { /* it has gone since its name was read */
+            *error = errno;
+        }
         return CLI_YES;
+    }
+    if (status.st_dev == walk->skip_device && status.st_ino == walk->skip_inode) {
+        return CLI_YES;
+    }
     rc = walk->entry(walk->ctx, &f->folder, name, &status, &child);
-    if (rc != CLI_YES || !S_ISDIR(status.st_mode))
+    if (rc != CLI_YES || !S_ISDIR(status.st_mode)) {
         return rc;
-    if (status.st_dev != w->device)
+    }
+    if (status.st_dev != w->device) {
         return walk->complete(walk->ctx, &child); /* nothing in it belongs here */
+    }
     return add_child(f, name, &child) ? CLI_YES : cli_fail_memory(w->call);
 }
 
@@ -142,24 +155,29 @@ static int read_folder(walker *w)
     int error = stream == NULL ? errno : 0;
     int rc = CLI_YES;
 
-    if (stream == NULL && copy >= 0)
+    if (stream == NULL && copy >= 0) {
         close(copy);
+    }
     while (stream != NULL && rc == CLI_YES) {
         errno = 0;
         entry = readdir(stream);
         if (entry == NULL) {
-            if (errno != 0)
+            if (errno != 0) {
                 error = errno;
+            }
             break;
         }
         rc = tell_entry(w, f, entry->d_name, &error);
     }
-    if (stream != NULL)
+    if (stream != NULL) {
         closedir(stream);
-    if (rc != CLI_YES)
+    }
+    if (rc != CLI_YES) {
         return rc;
-    if (error == 0)
+    }
+    if (error == 0) {
         return w->walk->complete(w->walk->ctx, &f->folder);
+    }
     w->walk->trouble(w->walk->ctx, w->path, error);
     return CLI_YES;
 }
@@ -184,8 +202,9 @@ static int push(walker *w, int fd, const struct stat *status, const cli_folder *
     if (w->depth > OPEN_MAX_FOLDERS) {
         frame *high = &w->frames[w->depth - 1 - OPEN_MAX_FOLDERS];
 
-        if (high->fd >= 0)
+        if (high->fd >= 0) {
             close(high->fd);
+        }
         high->fd = -1;
     }
     return read_folder(w);
@@ -199,14 +218,17 @@ static int enter_child(walker *w)
     struct stat status;
     int fd;
 
-    if (!set_path(w, f->path_length, next->name))
+    if (!set_path(w, f->path_length, next->name)) {
         return cli_fail_memory(w->call);
+    }
     fd = openat(f->fd, next->name, OPEN_FLAGS);
     if (fd < 0 || fstat(fd, &status) != 0) {
-        if (errno != ENOENT)
+        if (errno != ENOENT) {
             w->walk->trouble(w->walk->ctx, w->path, errno);
-        if (fd >= 0)
+        }
+        if (fd >= 0) {
             close(fd);
+        }
         fd = -1;
     }
     f->child_count--;
@@ -233,20 +255,24 @@ static void reopen(walker *w, frame *above, const frame *below)
 
     if (below->fd >= 0) {
         above->fd = openat(below->fd, "..", OPEN_FLAGS);
-        if (above->fd < 0 || fstat(above->fd, &status) != 0)
+        if (above->fd < 0 || fstat(above->fd, &status) != 0) {
             error = errno;
-        else if (status.st_dev == above->device && status.st_ino == above->inode)
+        } else if (status.st_dev == above->device && status.st_ino == above->inode) {
             return;
+        }
     }
-    if (above->fd >= 0)
+    if (above->fd >= 0) {
         close(above->fd);
+    }
     above->fd = -1;
-    if (above->child_count == 0)
+    if (above->child_count == 0) {
         return;
+    }
     w->path[above->path_length] = '\0'; /* it is longer than that: the walk comes from below */
     w->walk->trouble(w->walk->ctx, w->path, error);
-    while (above->child_count > 0)
+    while (above->child_count > 0) {
         free(above->children[--above->child_count].name);
+    }
 }
 
 /* Leaves the deepest folder. */
@@ -254,8 +280,9 @@ static void leave(walker *w)
 {
     frame *f = &w->frames[w->depth - 1];
 
-    if (w->depth > 1 && f[-1].fd < 0)
+    if (w->depth > 1 && f[-1].fd < 0) {
         reopen(w, f - 1, f);
+    }
     free_frame(f);
     w->depth--;
 }
@@ -265,10 +292,11 @@ static int walk_frames(walker *w)
     int rc = CLI_YES;
 
     while (rc == CLI_YES && w->depth > 0) {
-        if (w->frames[w->depth - 1].child_count > 0)
+        if (w->frames[w->depth - 1].child_count > 0) {
             rc = enter_child(w);
-        else
+        } else {
             leave(w);
+        }
     }
     return rc;
 }
@@ -282,8 +310,9 @@ int cli_walk_tree(cli_call *call, const cli_walk *walk, const char *path, const 
 
     if (fd < 0 || fstat(fd, &status) != 0) {
         rc = cli_fail_errno(call, errno, path);
-        if (fd >= 0)
+        if (fd >= 0) {
             close(fd);
+        }
         return rc;
     }
     w.device = status.st_dev;
@@ -294,10 +323,12 @@ int cli_walk_tree(cli_call *call, const cli_walk *walk, const char *path, const 
     }
     w.path_space = strlen(path) + 1;
     rc = push(&w, fd, &status, root);
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         rc = walk_frames(&w);
-    while (w.depth > 0)
+    }
+    while (w.depth > 0) {
         free_frame(&w.frames[--w.depth]);
+    }
     free(w.frames);
     free(w.path);
     return rc;

@@ -31,15 +31,17 @@ int cli_fail_sqlite(cli_call *call, sqlite3 *database, const char *path)
 
 int cli_writer_prepare(cli_writer *writer, const char *sql, sqlite3_stmt **out)
 {
-    if (sqlite3_prepare_v2(writer->database, sql, -1, out, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(writer->database, sql, -1, out, NULL) != SQLITE_OK) {
         return cli_fail_sqlite(writer->call, writer->database, writer->path);
+    }
     return CLI_YES;
 }
 
 static int execute(cli_writer *writer, const char *sql)
 {
-    if (sqlite3_exec(writer->database, sql, NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(writer->database, sql, NULL, NULL, NULL) != SQLITE_OK) {
         return cli_fail_sqlite(writer->call, writer->database, writer->path);
+    }
     return CLI_YES;
 }
 
@@ -49,16 +51,19 @@ int cli_writer_run(cli_writer *writer, sqlite3_stmt *statement)
 
     if (!writer->open) {
         rc = execute(writer, "BEGIN IMMEDIATE");
-        if (rc != CLI_YES)
+        if (rc != CLI_YES) {
             return rc;
+        }
         writer->open = true;
         writer->pending = 0;
     }
-    if (sqlite3_step(statement) != SQLITE_DONE)
+    if (sqlite3_step(statement) != SQLITE_DONE) {
         rc = cli_fail_sqlite(writer->call, writer->database, writer->path);
+    }
     sqlite3_reset(statement);
-    if (rc == CLI_YES && ++writer->pending >= TRANSACTION_ROWS)
+    if (rc == CLI_YES && ++writer->pending >= TRANSACTION_ROWS) {
         rc = cli_writer_commit(writer);
+    }
     return rc;
 }
 
@@ -66,18 +71,21 @@ int cli_writer_commit(cli_writer *writer)
 {
     int rc;
 
-    if (!writer->open)
+    if (!writer->open) {
         return CLI_YES;
+    }
     rc = execute(writer, "COMMIT");
-    if (rc == CLI_YES)
+    if (rc == CLI_YES) {
         writer->open = false;
+    }
     return rc;
 }
 
 void cli_writer_abandon(cli_writer *writer)
 {
-    if (writer->open && !sqlite3_get_autocommit(writer->database))
+    if (writer->open && !sqlite3_get_autocommit(writer->database)) {
         sqlite3_exec(writer->database, "ROLLBACK", NULL, NULL, NULL);
+    }
     writer->open = false;
 }
 

@@ -205,8 +205,7 @@ static int remove_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *de
         key = (MDB_val){r->prefix_length, (void *)(uintptr_t)r->key->text};
     }
     mdb_cursor_close(cursor);
-    return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK
-                                         : tide__fail_lmdb(detail, rc, environment->path);
+    return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
 }
 
 /* The body of the transaction. Anything but TIDE_OK aborts it; with nothing to write that is right. */
@@ -283,11 +282,20 @@ static int commit_locked(tide__core *core, request *r, tide__detail *detail)
     return rc;
 }
 
+/* A barrier that changes what it is the barrier of would wait for itself. */
+static int refuse_reentry(tide__core *core, tide__detail *detail)
+{
+    return atomic_load(&core->committing) != (uintptr_t)pthread_self()
+               ? TIDE_OK
+               : tide__fail(detail, TIDE_EBUSY, "%s: called from inside its own barrier",
+                            core->environment->path);
+}
+
 static int enter_commit(tide__core *core, tide__detail *detail)
 {
-    if (atomic_load(&core->committing) == (uintptr_t)pthread_self()) {
-        return tide__fail(detail, TIDE_EBUSY, "%s: called from inside its own barrier",
-                          core->environment->path);
+    int rc = refuse_reentry(core, detail);
+    if (rc != TIDE_OK) {
+        return rc;
     }
     pthread_mutex_lock(&core->commit_lock);
     atomic_store(&core->committing, (uintptr_t)pthread_self());
@@ -313,8 +321,7 @@ static int commit(tide__core *core, request *r, tide__detail *detail)
 /* ---- the mark as this process sees it ----------------------------------------------------------- */
 
 /* With the table lock held. */
-static int view_locked(tide__core *core, const tide__key *key, tide_mark *out,
-                       tide__detail *detail)
+static int view_locked(tide__core *core, const tide__key *key, tide_mark *out, tide__detail *detail)
 {
     MDB_txn *txn = NULL;
     int rc = tide__read_begin(core->environment, &txn, detail);
@@ -412,7 +419,10 @@ int tide__core_advance(tide__core *core, tide__advance *steps, size_t count, boo
     }
     bool room = false;
     if (!durable) {
-        int rc = defer(core, steps, count, &room, detail);
+        int rc = refuse_reentry(core, detail);
+        if (rc == TIDE_OK) {
+            rc = defer(core, steps, count, &room, detail);
+        }
         if (rc != TIDE_OK || room) {
             return rc;
         }

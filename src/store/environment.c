@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/record.h"
-#include "store/file.h"
 #include "base/rules.h"
+#include "store/file.h"
 
 #include "base/alloc.h"
 
@@ -180,15 +180,13 @@ static int open_mdb(tide__environment *environment, uint32_t max_readers, tide__
 /* mdb_reader_check passes over slots with our own process id, so those that a killed namesake left (pid 1
  * of an earlier container, say) would pin pages for ever. Closing the environment clears them, once a
  * read transaction has made LMDB notice that the pid is its own. */
-static int clear_readers(tide__environment *environment, uint32_t max_readers,
-                         tide__detail *detail)
+static int clear_readers(tide__environment *environment, uint32_t max_readers, tide__detail *detail)
 {
     reader_scan scan = {(long)getpid(), false, true};
     int gone = 0;
     (void)mdb_reader_list(environment->mdb, scan_reader, &scan);
     if (!scan.locks) {
-        return tide__fail(detail, TIDE_EACCES, "%s: on a read-only file system",
-                          environment->path);
+        return tide__fail(detail, TIDE_EACCES, "%s: on a read-only file system", environment->path);
     }
     if (scan.own_found) {
         MDB_txn *txn = NULL;
@@ -467,8 +465,7 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     return TIDE_EUNKNOWN;
 }
 
-int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx,
-                tide__detail *detail)
+int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, tide__detail *detail)
 {
     for (int resized = 0;;) {
         int native = 0;

@@ -54,8 +54,7 @@ void tide__read_end(tide__environment *environment, MDB_txn *txn);
  * returned. fn answers TIDE_EFULL when LMDB says MDB_MAP_FULL, and is then called again on a larger map. One
  * thread of the process at a time. */
 typedef int tide__write_fn(MDB_txn *txn, void *ctx, tide__detail *detail);
-int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx,
-                tide__detail *detail);
+int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, tide__detail *detail);
 
 /* Reads one mark; an absent one gives TIDE_OK and TIDE__NO_MARK. */
 int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__key *key,

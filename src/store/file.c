@@ -251,7 +251,8 @@ static int flush_folder(int fd, const char *path, tide__detail *detail)
 static int open_folder(const char *path, int *fd, tide__detail *detail)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = tide__strdup(slash == NULL || slash == path ? (slash == NULL ? "." : "/") : path);
+    char *folder =
+        tide__strdup(slash == NULL || slash == path ? (slash == NULL ? "." : "/") : path);
     if (folder == NULL) {
         return TIDE_ENOMEM;
     }

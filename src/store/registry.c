@@ -109,8 +109,8 @@ static entry *find(const char *path, const struct stat *st)
 }
 
 /* Creates the file where there is none, opens it, and moves an unusable one out of the way when allowed. */
-static int open_environment(const char *path, const tide_options *options,
-                            tide__environment **out, tide__detail *detail)
+static int open_environment(const char *path, const tide_options *options, tide__environment **out,
+                            tide__detail *detail)
 {
     int rc = tide__environment_open(path, options, out, detail);
     bool unusable = rc == TIDE_EFORMAT || rc == TIDE_ECORRUPT;

@@ -88,7 +88,8 @@ static bool fits(walk *w, const char *key, size_t length)
         }
     }
     if (w->resource != NULL) {
-        int order = compare_text(key + TIDE__KEY_PEER_END, length - TIDE__KEY_PEER_END, w->resource);
+        int order =
+            compare_text(key + TIDE__KEY_PEER_END, length - TIDE__KEY_PEER_END, w->resource);
         if (order < 0) {
             seek(w, key, TIDE__KEY_PEER_END);
             append(w, w->resource, strlen(w->resource));

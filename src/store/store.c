@@ -10,9 +10,9 @@
 
 #include "base/detail.h"
 #include "base/key.h"
+#include "base/rules.h"
 #include "store/committer.h"
 #include "store/registry.h"
-#include "base/rules.h"
 #include "store/scan.h"
 
 #include "base/alloc.h"
@@ -56,7 +56,8 @@ static int check_options(const tide_options *o, tide__detail *detail)
     }
     if (o->map_size_bytes < MAP_LEAST_BYTES || o->max_size_bytes < MAP_LEAST_BYTES ||
         o->max_size_bytes > INT64_MAX) {
-        return tide__fail(detail, TIDE_EINVAL, "options: map_size_bytes or max_size_bytes too small");
+        return tide__fail(detail, TIDE_EINVAL,
+                          "options: map_size_bytes or max_size_bytes too small");
     }
     return TIDE_OK;
 }

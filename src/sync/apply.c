@@ -229,14 +229,14 @@ int tide__apply_row(tide__apply *apply, tide__model *m, const tide_change *chang
         apply->sync->metrics.changes_stale++;
         return TIDE_STALE;
     }
-    rc = change->deleted ? write_gone(apply, m, change, &here) : write_live(apply, m, change, &here);
+    rc =
+        change->deleted ? write_gone(apply, m, change, &here) : write_live(apply, m, change, &here);
     if (rc == TIDE_ECONSTRAINT) {
         tide__detail why = apply->sync->detail;
-        (void)tide__fail(&apply->sync->detail, rc, "%s \"%.*s\": %.300s", m->resource,
-                         change->key.type == TIDE_STRING && change->key.bytes <= 64
-                             ? (int)change->key.bytes
-                             : 0,
-                         (const char *)change->key.data, why.text);
+        (void)tide__fail(
+            &apply->sync->detail, rc, "%s \"%.*s\": %.300s", m->resource,
+            change->key.type == TIDE_STRING && change->key.bytes <= 64 ? (int)change->key.bytes : 0,
+            (const char *)change->key.data, why.text);
     }
     return rc;
 }

@@ -13,7 +13,7 @@
 typedef struct tide__apply {
     tide_sync *sync;
     sqlite3_int64 source;
-    tide_time newest; /* version seen, for the floor */
+    tide_time newest;                /* version seen, for the floor */
     tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
 } tide__apply;
 

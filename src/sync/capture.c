@@ -36,16 +36,17 @@ static int differs(tide_sync *sync, const char *what, const char *stored, const 
     uuid_unparse_lower(asked, text);
     return strcmp(stored, text) == 0
                ? TIDE_OK
-               : tide__fail(&sync->detail, TIDE_ELIBRARY, "the database belongs to %s %s, not to %s",
-                            what, stored, text);
+               : tide__fail(&sync->detail, TIDE_ELIBRARY,
+                            "the database belongs to %s %s, not to %s", what, stored, text);
 }
 
 /* Inside a transaction: the row of tidemark_state. */
 static int read_identity(tide_sync *sync, const unsigned char *device, const unsigned char *library)
 {
     sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare(sync->db, "SELECT format, device, library, epoch FROM tidemark_state",
-                               &statement, &sync->detail);
+    int rc =
+        tide__sql_prepare(sync->db, "SELECT format, device, library, epoch FROM tidemark_state",
+                          &statement, &sync->detail);
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
     }
@@ -55,8 +56,8 @@ static int read_identity(tide_sync *sync, const unsigned char *device, const uns
         const char *library_text = (const char *)sqlite3_column_text(statement, 2);
         sync->epoch = sqlite3_column_int64(statement, 3);
         if (format != TIDE__CAPTURE_FORMAT) {
-            rc = tide__fail(&sync->detail, TIDE_EFORMAT, "captured by format %d, expected %d", format,
-                            TIDE__CAPTURE_FORMAT);
+            rc = tide__fail(&sync->detail, TIDE_EFORMAT, "captured by format %d, expected %d",
+                            format, TIDE__CAPTURE_FORMAT);
         } else if (device_text == NULL || library_text == NULL ||
                    uuid_parse(device_text, sync->device) != 0 ||
                    uuid_parse(library_text, sync->library) != 0) {
@@ -143,14 +144,14 @@ static int make_tables(tide_sync *sync, const tide__model *m)
 
 static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next)
 {
-    sqlite3_str_appendf(s,
-                        "  UPDATE \"tidemark_%w_rows\" SET key = NEW.\"%w\", stamp = %s, "
-                        "version = NULL, device = 0, source = 0 WHERE row = NEW.\"%w\";\n"
-                        "  INSERT INTO \"tidemark_%w_rows\" SELECT NEW.\"%w\", NEW.\"%w\", %s, NULL, "
-                        "0, 0 WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" "
-                        "WHERE row = NEW.\"%w\");\n",
-                        m->resource, m->key, next, m->row, m->resource, m->row, m->key, next,
-                        m->resource, m->row);
+    sqlite3_str_appendf(
+        s,
+        "  UPDATE \"tidemark_%w_rows\" SET key = NEW.\"%w\", stamp = %s, "
+        "version = NULL, device = 0, source = 0 WHERE row = NEW.\"%w\";\n"
+        "  INSERT INTO \"tidemark_%w_rows\" SELECT NEW.\"%w\", NEW.\"%w\", %s, NULL, "
+        "0, 0 WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" "
+        "WHERE row = NEW.\"%w\");\n",
+        m->resource, m->key, next, m->row, m->resource, m->row, m->key, next, m->resource, m->row);
 }
 
 static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next)
@@ -171,8 +172,7 @@ static void trigger_head(sqlite3_str *s, const tide__model *m, const char *name)
 
 static void trigger_body(sqlite3_str *s, const tide__model *m, const char *condition)
 {
-    sqlite3_str_appendf(s,
-                        " ON \"%w\" WHEN (SELECT applying FROM tidemark_state) = 0%s\nBEGIN\n",
+    sqlite3_str_appendf(s, " ON \"%w\" WHEN (SELECT applying FROM tidemark_state) = 0%s\nBEGIN\n",
                         m->table, condition);
 }
 

@@ -8,6 +8,8 @@
 
 #include <tidemark/transport.h>
 
+#include "sync/session.h"
+
 typedef bool goal_fn(const tide_session *session);
 
 static bool complete(const tide_session *session)
@@ -49,8 +51,8 @@ static int drive(tide_session *session, const tide_transport *transport, goal_fn
             return rc;
         }
         bool done = reached(session);
-        rc = transport->receive(transport->ctx, done ? now_ns : tide_session_deadline(session), &bytes,
-                                &size);
+        rc = transport->receive(transport->ctx, done ? now_ns : tide_session_deadline(session),
+                                &bytes, &size);
         if (rc == TIDE_OK) {
             rc = tide_session_receive(session, bytes, size);
         } else if (rc == TIDE_ABSENT && !done) {
@@ -62,13 +64,18 @@ static int drive(tide_session *session, const tide_transport *transport, goal_fn
     }
 }
 
-int tide_sync_exchange_watermarks_and_catchup(tide_session *session,
-                                              const tide_transport *transport)
+int tide_sync_exchange_watermarks_and_catchup(tide_session *session, const tide_transport *transport)
 {
     return drive(session, transport, complete);
 }
 
 int tide_sync_backfill_all_state(tide_session *session, const tide_transport *transport)
 {
-    return drive(session, transport, ready);
+    if (session == NULL) {
+        return TIDE_EINVAL;
+    }
+    tide__session_follow_owned_only(session, true);
+    int rc = drive(session, transport, ready);
+    tide__session_follow_owned_only(session, false);
+    return rc;
 }

@@ -69,8 +69,8 @@ static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool
     const unsigned char *device =
         tide__device_uuid(p->sync, sqlite3_column_int64(statement, AT_DEVICE));
     if (device == NULL) {
-        return tide__fail(&p->sync->detail, TIDE_ECORRUPT, "tidemark_%s: a row of an unknown device",
-                          m->resource);
+        return tide__fail(&p->sync->detail, TIDE_ECORRUPT,
+                          "tidemark_%s: a row of an unknown device", m->resource);
     }
     tide__packer(rows, &packer);
     (void)msgpack_pack_array(&packer, 4 + (deleted ? 0 : m->column_count));
@@ -190,10 +190,12 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
 int tide__feed_page(tide_sync *sync, const tide__question *question, const uuid_t peer,
                     tide__buffer *out, size_t *rows, bool *end)
 {
-    page p = {.sync = sync, .peer = peer, .rows_left = question->rows, .bytes_most = question->bytes};
+    page p = {
+        .sync = sync, .peer = peer, .rows_left = question->rows, .bytes_most = question->bytes};
     msgpack_packer packer;
     if (sqlite3_get_autocommit(sync->db) == 0) {
-        return tide__fail(&sync->detail, TIDE_EBUSY, "a transaction is open on the engine's connection");
+        return tide__fail(&sync->detail, TIDE_EBUSY,
+                          "a transaction is open on the engine's connection");
     }
     int rc = tide__sql_run(sync->db, "BEGIN", &sync->detail);
     if (rc != TIDE_OK) {

@@ -44,15 +44,12 @@ static const char *const volume_columns[] = {"device_uuid", "name", "mount_point
                                              "total_bytes"};
 
 #define MODEL(name, table_name, columns_, depends)                                                 \
-    {.size = sizeof(tide_model),                                                                   \
-     .ownership = TIDE_DEVICE_OWNED,                                                               \
-     .resource = name,                                                                             \
-     .table = table_name,                                                                          \
-     .key = "uuid",                                                                                \
-     .columns = columns_,                                                                          \
-     .column_count = sizeof columns_ / sizeof *columns_,                                           \
-     .depends_on = depends,                                                                        \
-     .depends_on_count = 1}
+    {                                                                                              \
+        .size = sizeof(tide_model), .ownership = TIDE_DEVICE_OWNED, .resource = (name),            \
+        .table = (table_name), .key = "uuid", .columns = (columns_),                               \
+        .column_count = sizeof(columns_) / sizeof *(columns_), .depends_on = (depends),            \
+        .depends_on_count = 1                                                                      \
+    }
 
 static const builtin builtins[] = {
     {{.size = sizeof(tide_model),
@@ -120,7 +117,8 @@ static int fill_database(const char *path, tide__detail *detail)
         return tide__fail_errno(detail, errno, path);
     }
     close(fd);
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) !=
+        SQLITE_OK) {
         rc = db == NULL ? TIDE_ENOMEM : tide__sql_fail(db, path, detail);
     }
     if (rc == TIDE_OK) {
@@ -171,10 +169,11 @@ static int exists(sqlite3 *db, char *sql, tide__detail *detail)
 
 static int has_column(sqlite3 *db, const char *table, const char *column, tide__detail *detail)
 {
-    return exists(db,
-                  sqlite3_mprintf("SELECT 1 FROM pragma_table_info(%Q) WHERE name = %Q COLLATE NOCASE",
-                                  table, column),
-                  detail);
+    return exists(
+        db,
+        sqlite3_mprintf("SELECT 1 FROM pragma_table_info(%Q) WHERE name = %Q COLLATE NOCASE", table,
+                        column),
+        detail);
 }
 
 /* A folder counts as a library when its database has been captured, or has a table of devices. */
@@ -191,8 +190,8 @@ static int recognise(const opening *o, tide__detail *detail)
                                     "name IN ('tidemark_state', 'devices')"),
                     detail);
         if (rc == TIDE_ABSENT) {
-            rc = tide__fail(detail, TIDE_ENOENT, "%s: not a library: its " DATABASE " has no devices",
-                            o->path);
+            rc = tide__fail(detail, TIDE_ENOENT,
+                            "%s: not a library: its " DATABASE " has no devices", o->path);
         } else if (rc < 0) {
             rc = tide__sql_fail(db, o->database, detail);
         }
@@ -253,7 +252,8 @@ static int bring_up_to_date(tide_sync *sync)
     }
     rc = tide__end(sync, rc);
     if (rc == TIDE_OK && dropped) {
-        tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = MIGRATION_NOTICE};
+        tide_event event = {
+            .size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = MIGRATION_NOTICE};
         tide__emit(sync, &event);
     }
     return rc;
@@ -268,11 +268,12 @@ static int ensure_own_row(tide_sync *sync, const char *name)
     if (name == NULL && gethostname(host, sizeof host - 1) == 0) {
         name = host;
     }
-    return tide__sql_run_made(sync->db,
-                              sqlite3_mprintf("INSERT INTO devices (uuid, name) SELECT %Q, %Q WHERE NOT "
-                                              "EXISTS (SELECT 1 FROM devices WHERE uuid = %Q)",
-                                              uuid, name == NULL ? "" : name, uuid),
-                              &sync->detail);
+    return tide__sql_run_made(
+        sync->db,
+        sqlite3_mprintf("INSERT INTO devices (uuid, name) SELECT %Q, %Q WHERE NOT "
+                        "EXISTS (SELECT 1 FROM devices WHERE uuid = %Q)",
+                        uuid, name == NULL ? "" : name, uuid),
+        &sync->detail);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -348,7 +349,8 @@ static int find_files(opening *o)
         return tide__fail_errno(&o->detail, errno, o->database);
     }
     return create ? make_database(o)
-                  : tide__fail(&o->detail, TIDE_ENOENT, "%s: not a library: it has no " DATABASE, o->path);
+                  : tide__fail(&o->detail, TIDE_ENOENT, "%s: not a library: it has no " DATABASE,
+                               o->path);
 }
 
 static bool options_ok(const tide_library_options *o)

@@ -243,7 +243,8 @@ static bool get_offers(const msgpack_object *o, tide__message *out)
     out->offer_count = models->size;
     for (size_t i = 0; i < out->offer_count; i++) {
         const msgpack_object_array *m = array_of(&models->ptr[i]);
-        const msgpack_object_array *columns = m == NULL || m->size != 2 ? NULL : array_of(&m->ptr[1]);
+        const msgpack_object_array *columns =
+            m == NULL || m->size != 2 ? NULL : array_of(&m->ptr[1]);
         if (columns == NULL || columns->size > TIDE_COLUMNS_MAX + 1 ||
             !get_resource(&m->ptr[0], &out->offers[i].resource)) {
             return false;
@@ -326,11 +327,12 @@ static int decode_fields(tide__message *message, tide__detail *detail)
                : tide__fail(detail, TIDE_EPROTO, "the peer's message of kind %u is malformed", kind);
 }
 
-int tide__message_decode(tide__message *message, const void *bytes, size_t size, tide__detail *detail)
+int tide__message_decode(tide__message *message, const void *bytes, size_t size,
+                         tide__detail *detail)
 {
     if (size > TIDE_MESSAGE_MAX_BYTES) {
-        return tide__fail(detail, TIDE_ELIMIT, "the peer's message has %zu bytes, allowed are %u", size,
-                          TIDE_MESSAGE_MAX_BYTES);
+        return tide__fail(detail, TIDE_ELIMIT, "the peer's message has %zu bytes, allowed are %u",
+                          size, TIDE_MESSAGE_MAX_BYTES);
     }
     if (!measured(bytes, size)) {
         return tide__fail(detail, TIDE_EPROTO, "the peer's message is not one of ours");
@@ -392,7 +394,7 @@ void tide__buffer_free(tide__buffer *buffer)
 
 void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size)
 {
-    if (buffer->failed) {
+    if (buffer->failed || size == 0) {
         return;
     }
     if (size > buffer->room - buffer->size) {

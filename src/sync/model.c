@@ -17,7 +17,8 @@ static bool resource_ok(const char *name)
 
 static bool identifier_ok(const char *name)
 {
-    return name != NULL && *name != '\0' && strnlen(name, TIDE_IDENTIFIER_MAX + 1) <= TIDE_IDENTIFIER_MAX;
+    return name != NULL && *name != '\0' &&
+           strnlen(name, TIDE_IDENTIFIER_MAX + 1) <= TIDE_IDENTIFIER_MAX;
 }
 
 static int check_shape(tide_sync *sync, const tide_model *m)
@@ -31,8 +32,8 @@ static int check_shape(tide_sync *sync, const tide_model *m)
                           "model: a resource is 1 to %d of a-z, 0-9 and '_'", TIDE_MODEL_NAME_MAX);
     }
     if (!identifier_ok(m->table) || !identifier_ok(m->key)) {
-        return tide__fail(&sync->detail, TIDE_EINVAL, "model %s: table or key is missing or too long",
-                          resource);
+        return tide__fail(&sync->detail, TIDE_EINVAL,
+                          "model %s: table or key is missing or too long", resource);
     }
     if (m->column_count > TIDE_COLUMNS_MAX || m->depends_on_count > TIDE_DEPENDENCIES_MAX) {
         return tide__fail(&sync->detail, TIDE_ELIMIT, "model %s: too many columns or dependencies",
@@ -127,8 +128,8 @@ static int require(tide_sync *sync, const tide_model *m, char *sql, const char *
     int rc = ask(sync, sql, &value);
     tide__free(value);
     return rc != TIDE_ABSENT ? rc
-                             : tide__fail(&sync->detail, TIDE_EMODEL, "model %s: %s.%s %s", m->resource,
-                                          m->table, name, words);
+                             : tide__fail(&sync->detail, TIDE_EMODEL, "model %s: %s.%s %s",
+                                          m->resource, m->table, name, words);
 }
 
 static int check_table(tide_sync *sync, const tide_model *m, char **row)
@@ -169,12 +170,13 @@ static int check_columns(tide_sync *sync, const tide_model *m, const char *row)
                                      m->table, m->key, row),
                      m->key, "must be a NOT NULL column other than the primary key");
     if (rc == TIDE_OK) {
-        rc = require(sync, m,
-                     sqlite3_mprintf("SELECT 1 FROM pragma_index_list(%Q) l WHERE l.\"unique\" AND NOT "
-                                     "l.partial AND (SELECT count(*) = 1 AND max(i.name) = %Q COLLATE "
-                                     "NOCASE FROM pragma_index_info(l.name) i)",
-                                     m->table, m->key),
-                     m->key, "must be UNIQUE on its own");
+        rc = require(
+            sync, m,
+            sqlite3_mprintf("SELECT 1 FROM pragma_index_list(%Q) l WHERE l.\"unique\" AND NOT "
+                            "l.partial AND (SELECT count(*) = 1 AND max(i.name) = %Q COLLATE "
+                            "NOCASE FROM pragma_index_info(l.name) i)",
+                            m->table, m->key),
+            m->key, "must be UNIQUE on its own");
     }
     for (size_t i = 0; rc == TIDE_OK && i < m->column_count; i++) {
         rc = require(sync, m,
@@ -232,8 +234,8 @@ static void append_columns(sqlite3_str *s, const tide__model *m, const char *for
 static char *feed_live_sql(const tide__model *m)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(s, "SELECT r.stamp, ifnull(r.version, r.stamp), r.device, r.source, t.\"%w\"",
-                        m->key);
+    sqlite3_str_appendf(
+        s, "SELECT r.stamp, ifnull(r.version, r.stamp), r.device, r.source, t.\"%w\"", m->key);
     append_columns(s, m, ", t.\"%w\"");
     /* CROSS JOIN: SQLite shall walk the stamps and look up the rows, not the other way round. */
     sqlite3_str_appendf(s,
@@ -291,9 +293,10 @@ static char *statement_sql(const tide__model *m, int which)
                                "\"tidemark_%w_gone\" WHERE stamp > ?1 ORDER BY stamp",
                                r);
     case TIDE__HEAD:
-        return sqlite3_mprintf("SELECT max(ifnull((SELECT max(stamp) FROM \"tidemark_%w_rows\"), 0), "
-                               "ifnull((SELECT max(stamp) FROM \"tidemark_%w_gone\"), 0))",
-                               r, r);
+        return sqlite3_mprintf(
+            "SELECT max(ifnull((SELECT max(stamp) FROM \"tidemark_%w_rows\"), 0), "
+            "ifnull((SELECT max(stamp) FROM \"tidemark_%w_gone\"), 0))",
+            r, r);
     case TIDE__NEXT:
         return next_sql(m);
     case TIDE__FIND:
@@ -335,8 +338,8 @@ static char *statement_sql(const tide__model *m, int which)
 int tide__model_prepare(tide_sync *sync, tide__model *m)
 {
     for (int i = 0; i < TIDE__STATEMENTS; i++) {
-        int rc = tide__sql_prepare_made(sync->db, statement_sql(m, i), &m->statements[i],
-                                        &sync->detail);
+        int rc =
+            tide__sql_prepare_made(sync->db, statement_sql(m, i), &m->statements[i], &sync->detail);
         if (rc != TIDE_OK) {
             return rc;
         }
@@ -379,8 +382,10 @@ int tide__model_order(tide_sync *sync, tide__model **order)
         const tide__model *m = sync->models[i];
         for (size_t j = 0; j < m->depends_on_count; j++) {
             if (tide__model_find(sync, m->depends_on[j], strlen(m->depends_on[j])) == NULL) {
-                return tide__fail(&sync->detail, TIDE_EMODEL, "model %s depends on %s, which is not "
-                                  "registered", m->resource, m->depends_on[j]);
+                return tide__fail(&sync->detail, TIDE_EMODEL,
+                                  "model %s depends on %s, which is not "
+                                  "registered",
+                                  m->resource, m->depends_on[j]);
             }
         }
     }
@@ -390,7 +395,8 @@ int tide__model_order(tide_sync *sync, tide__model **order)
             i++;
         }
         if (i == sync->model_count) {
-            return tide__fail(&sync->detail, TIDE_ECYCLE, "the models that are left depend on each "
+            return tide__fail(&sync->detail, TIDE_ECYCLE,
+                              "the models that are left depend on each "
                               "other in a circle");
         }
         taken[i] = true;

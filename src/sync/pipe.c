@@ -15,6 +15,7 @@
 #define TICK_NS 1000
 #define REORDER_TICKS 8 /* a late message waits up to so many ticks */
 #define MILLION 1000000
+#define RATE_MAX_PPM 900000
 
 typedef struct letter {
     struct letter *next;
@@ -190,8 +191,8 @@ static int near_receive(void *ctx, int64_t deadline_ns, const void **bytes, size
         int64_t when = next_event(pipe);
         if (when >= deadline_ns) {
             /* Nobody waits for anything: time stands still. */
-            pipe->now_ns = deadline_ns == INT64_MAX || deadline_ns < pipe->now_ns ? pipe->now_ns
-                                                                                  : deadline_ns;
+            pipe->now_ns =
+                deadline_ns == INT64_MAX || deadline_ns < pipe->now_ns ? pipe->now_ns : deadline_ns;
             return when == INT64_MAX && deadline_ns == INT64_MAX ? TIDE_ECLOSED : TIDE_ABSENT;
         }
         pipe->now_ns = when > pipe->now_ns ? when : pipe->now_ns;
@@ -210,7 +211,10 @@ int tide_pipe_open(tide_session *far, const tide_pipe_options *options, tide_pip
         return TIDE_EINVAL;
     }
     *out = NULL;
-    if (far == NULL || (options != NULL && options->size != sizeof *options)) {
+    if (far == NULL ||
+        (options != NULL &&
+         (options->size != sizeof *options || options->loss_ppm > RATE_MAX_PPM ||
+          options->duplicate_ppm > RATE_MAX_PPM || options->reorder_ppm > RATE_MAX_PPM))) {
         return TIDE_EINVAL;
     }
     tide_pipe *pipe = tide__calloc(1, sizeof *pipe);

@@ -12,10 +12,10 @@
  * The first question travels in HELLO, together with our models; until the peer's HELLO is here its pages
  * are passed over, and its question is asked again by itself.
  */
+#include "sync/session.h"
+
 #include <string.h>
 #include <time.h>
-
-#include <tidemark/session.h>
 
 #include "sync/apply.h"
 #include "sync/engine.h"
@@ -37,6 +37,7 @@ struct tide_session {
     tide__model *order[TIDE_MODELS_MAX];
     bool closed;
     bool paused;
+    bool owned_only; /* follow device-owned resources only */
     int state;
 
     bool peer_expected; /* `peer` is the only one allowed */
@@ -44,11 +45,11 @@ struct tide_session {
     uuid_t peer;
     tide_time peer_epoch;
 
-    bool ask;         /* our question is due */
-    bool asked;       /* it is under way, and an answer is awaited */
-    uint32_t number;  /* of our question; its repetitions have the same */
-    bool peer_heard;  /* the peer has answered once: WANT will do, HELLO need not */
-    bool news;        /* the peer shall hear that there are new rows */
+    bool ask;        /* our question is due */
+    bool asked;      /* it is under way, and an answer is awaited */
+    uint32_t number; /* of our question; its repetitions have the same */
+    bool peer_heard; /* the peer has answered once: WANT will do, HELLO need not */
+    bool news;       /* the peer shall hear that there are new rows */
     bool news_sent;
     int64_t now_ns;
     int64_t deadline_ns; /* of what is awaited */
@@ -129,7 +130,9 @@ static void enter_state(tide_session *session, int state)
     if (session->state == state) {
         return;
     }
-    tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_STATE, .peer = session->peer,
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_STATE,
+                        .peer = session->peer,
                         .state = (uint32_t)state};
     session->state = state;
     tide__emit(session->sync, &event);
@@ -172,7 +175,7 @@ static int make_question(tide_session *session, tide__question *question)
     for (size_t i = 0; i < session->sync->model_count; i++) {
         const tide__model *m = session->order[i];
         tide_mark mark;
-        if (session->options.device_owned_only != 0 && m->ownership != TIDE_DEVICE_OWNED) {
+        if (session->owned_only && m->ownership != TIDE_DEVICE_OWNED) {
             continue;
         }
         int rc = read_mark(session, m, &mark);
@@ -181,8 +184,8 @@ static int make_question(tide_session *session, tide__question *question)
         }
         from_start = from_start || mark.watermark == TIDE_TIME_NONE ||
                      (session->peer_known && mark.epoch != session->peer_epoch);
-        question->wants[question->count++] = (tide__want){
-            {m->resource, strlen(m->resource)}, mark.watermark, mark.epoch};
+        question->wants[question->count++] =
+            (tide__want){{m->resource, strlen(m->resource)}, mark.watermark, mark.epoch};
     }
     if (session->peer_known && session->state != TIDE_READY) {
         enter_state(session, from_start ? TIDE_BACKFILLING : TIDE_CATCHING_UP);
@@ -368,13 +371,14 @@ typedef struct judged {
     uint64_t written;
 } judged;
 
-static int judge_range(tide_session *session, const tide__message *message, const tide__range *range,
-                       judged *out, bool *gap)
+static int judge_range(tide_session *session, const tide__message *message,
+                       const tide__range *range, judged *out, bool *gap)
 {
     tide_sync *sync = session->sync;
     out->model = tide__model_find(sync, range->resource.text, range->resource.length);
     if (out->model == NULL) {
-        return tide__fail(&sync->detail, TIDE_EMODEL, "the peer sends \"%.*s\", which nobody asked for",
+        return tide__fail(&sync->detail, TIDE_EMODEL,
+                          "the peer sends \"%.*s\", which nobody asked for",
                           (int)range->resource.length, range->resource.text);
     }
     int rc = read_mark(session, out->model, &out->mark);
@@ -452,7 +456,8 @@ static int raise_marks(tide_session *session, const tide__message *message, cons
         if (!judgement[i].apply) {
             continue;
         }
-        int rc = judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
+        int rc =
+            judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
         if (rc >= 0) {
             rc = tide_watermarks_advance_range(marks, session->peer, resource, range->after,
                                                range->upto, message->epoch);
@@ -486,8 +491,10 @@ static void count_page(tide_session *session, const tide__message *message, cons
             *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
         }
         if (j->written > 0) {
-            tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                                .peer = session->peer, .resource = j->model->resource,
+            tide_event event = {.size = sizeof event,
+                                .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                                .peer = session->peer,
+                                .resource = j->model->resource,
                                 .count = j->written};
             tide__emit(session->sync, &event);
         }
@@ -601,6 +608,21 @@ void tide_session_notify(tide_session *session)
     if (session != NULL) {
         session->news = true;
         session->peer_complete = false;
+    }
+}
+
+void tide__session_follow_owned_only(tide_session *session, bool only)
+{
+    if (session->owned_only == only) {
+        return;
+    }
+    session->owned_only = only;
+    if (!session->paused) {
+        session->ask = true;
+        session->number++; /* an answer to the question under way is not one to this */
+        if (session->state == TIDE_READY) {
+            enter_state(session, TIDE_CATCHING_UP);
+        }
     }
 }
 

@@ -127,7 +127,8 @@ int tide__begin(tide_sync *sync)
         return rc;
     }
     if (sqlite3_get_autocommit(sync->db) == 0) {
-        return tide__fail(&sync->detail, TIDE_EBUSY, "a transaction is open on the engine's connection");
+        return tide__fail(&sync->detail, TIDE_EBUSY,
+                          "a transaction is open on the engine's connection");
     }
     return tide__sql_run(sync->db, "BEGIN IMMEDIATE", &sync->detail);
 }
@@ -317,7 +318,8 @@ static int named(tide_sync *sync, const char *resource, tide__model **out)
     }
     tide__model *m = tide__model_find(sync, resource, strlen(resource));
     if (m == NULL) {
-        return tide__fail(&sync->detail, TIDE_EMODEL, "resource \"%.64s\" is not registered", resource);
+        (void)tide__fail(&sync->detail, 0, "resource \"%.64s\" is not registered", resource);
+        return TIDE_EMODEL;
     }
     *out = m;
     return TIDE_OK;
@@ -376,8 +378,8 @@ int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer, const c
     if (rc == TIDE_OK && sync->marks == NULL) {
         rc = TIDE_EINVAL;
     }
-    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_advance_range(sync->marks, peer, resource,
-                                                                           after, upto, epoch))
+    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_advance_range(
+                                                  sync->marks, peer, resource, after, upto, epoch))
                          : rc;
 }
 
@@ -399,7 +401,8 @@ static int check_change(tide_sync *sync, const tide__model *m, const tide_change
     }
     for (size_t i = 0; i < change->value_count; i++) {
         if (!value_ok(&change->values[i])) {
-            return tide__fail(&sync->detail, TIDE_EPROTO, "%s: value %zu has no type", m->resource, i);
+            return tide__fail(&sync->detail, TIDE_EPROTO, "%s: value %zu has no type", m->resource,
+                              i);
         }
     }
     return tide__apply_check_clock(sync, m, change->version);
@@ -425,8 +428,11 @@ int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_
     }
     rc = tide__apply_end(&apply, tide__apply_row(&apply, m, change));
     if (rc == TIDE_OK) {
-        tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_RESOURCE_CHANGED, .peer = peer,
-                            .resource = m->resource, .count = 1};
+        tide_event event = {.size = sizeof event,
+                            .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                            .peer = peer,
+                            .resource = m->resource,
+                            .count = 1};
         m->applied++;
         sync->metrics.changes_applied++;
         tide__emit(sync, &event);
@@ -452,8 +458,8 @@ int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource
     if (rc != TIDE_OK) {
         return rc;
     }
-    tide_resource_info info = {.size = sizeof info, .ownership = m->ownership,
-                               .changes_applied = m->applied};
+    tide_resource_info info = {
+        .size = sizeof info, .ownership = m->ownership, .changes_applied = m->applied};
     sqlite3_stmt *count = m->statements[TIDE__COUNT];
     sqlite3_stmt *head = m->statements[TIDE__HEAD];
     rc = tide__sql_step(count, &sync->detail);

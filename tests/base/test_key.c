@@ -233,8 +233,8 @@ START_TEST(known_names)
                                       "\r",
                                       "\x1f",
                                       "\x7f",
-                                      "a\x7f"
-                                      "b",
+                                      ("a\x7f"
+                                       "b"),
                                       "\xc2\x80",
                                       "\xc2\x85",
                                       "\xc2\x9f",

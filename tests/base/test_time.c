@@ -302,8 +302,8 @@ static const char *const refused[] = {
     "2025-01-01T10:00:00+01-00",
     "2025-01-01T10:00:00 +01:00",
     "2025-01-01T10:00:00+ 1:00",
-    "2025-01-01T10:00:00\xe2\x88\x92"
-    "01:00", /* U+2212, the minus sign that is not a hyphen */
+    ("2025-01-01T10:00:00\xe2\x88\x92"
+     "01:00"), /* U+2212, the minus sign that is not a hyphen */
     "2025-01-01T10:00:00 Z",
     "2025-01-01T10:00:00A",
     "2025-01-01T10:00:00UTC",
@@ -514,7 +514,7 @@ static int random_text(test_random *random, int first, int last, char *text, siz
                        tide_time *expected)
 {
     static const int64_t lowest = -9223372037, highest = 9223372036;
-    int year = first + (int)test_below(random, (uint64_t)(last - first + 1));
+    int year = first + (int)test_below(random, (uint64_t)(last - first) + 1);
     int month = 1 + (int)test_below(random, 12);
     int day = 1 + (int)test_below(random, (uint64_t)month_days(year, month));
     int hour = (int)test_below(random, 24), minute = (int)test_below(random, 60);

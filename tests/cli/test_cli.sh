@@ -319,12 +319,14 @@ echo one >dir/file
 echo two >dir/sub/file
 echo three >dir/sub/deeper/file
 ln -s /nowhere dir/link
-expect 'a library that is not there' 3 '' 'tidemark: status: lib: no library there' \
+expect 'a library that is not there' 3 '' \
+    'tidemark: status: lib: no such file or folder (No such file or directory)' \
     tidemark status lib
 expect 'init' 0 'library  UUID
 device   UUID' '' tidemark init lib --name laptop
 expect 'init of a library' 1 '' 'tidemark: init: lib: is a library already' tidemark init lib
-expect 'a folder that is no library' 3 '' 'tidemark: index: dir: no library there' \
+expect 'a folder that is no library' 3 '' \
+    'tidemark: index: dir: no such file or folder (not a library: it has no database.db)' \
     tidemark index dir dir
 expect 'index of what is not there' 3 '' 'tidemark: index: no: No such file or directory' \
     tidemark index lib no
@@ -343,7 +345,7 @@ rm -r dir/sub/deeper # two are gone, and the folder above has changed
 expect 'what is new, changed, and gone' 0 '{"location":"UUID","path":"FOLDER/dir","created":false,"new":"1","changed":"3","gone":"2","unchanged":"1","unreadable":"0","kept":"0","escaped":"0","seconds":N}' '' \
     tidemark index lib dir --json
 : >"$(printf 'dir/link/a\377b')" 2>/dev/null
-if [ "$(ls dir/link | wc -l)" -eq 2 ]; then
+if [ "$(find dir/link -type f | wc -l)" -eq 2 ]; then
     touch -d 2001-01-01 dir/link 2>/dev/null || touch -t 200101010000 dir/link
     expect 'a name that is not UTF-8' 0 'location UUID FOLDER/dir
 1 new, 1 changed, 0 gone, 4 unchanged
@@ -399,21 +401,26 @@ expect 'a library with itself' 2 '' 'tidemark: sync: ./lib: is the same library 
     tidemark sync lib ./lib
 expect 'different libraries' 3 '' \
     'tidemark: sync: around/lib: is of library UUID, and lib of UUID' tidemark sync lib around/lib
-expect 'a first library that is not there' 3 '' 'tidemark: sync: no: no library there' \
+expect 'a first library that is not there' 3 '' \
+    'tidemark: sync: no: no such file or folder (No such file or directory)' \
     tidemark sync no lib
-expect 'a second one that is no library' 3 '' 'tidemark: sync: dir: no library there' \
+expect 'a second one that is no library' 3 '' \
+    'tidemark: sync: dir: no such file or folder (not a library: it has no database.db)' \
     tidemark sync lib dir
 cp -r lib copy
 expect 'a copy of the library' 3 '' 'tidemark: sync: copy: is the same device as lib, a copy of it' \
     tidemark sync lib copy
-expect 'the first sync makes the second library' 0 'RESOURCE         TO FIRST    TO SECOND
+tidemark init first >/dev/null
+tidemark index first dir >/dev/null
+expect 'a sync makes the second library' 0 'RESOURCE         TO FIRST    TO SECOND
 device                  1            1
 location                0            1
 entry                   0            5
 N messages, N bytes
 N seconds, N rows/s
-complete' 'tidemark: sync: second: made as a new device of the library of lib' \
-    sh -c '"$0" sync lib second >sync.txt; rc=$?; sed "/^volume/d; s/^.* rows, //" sync.txt; exit $rc' "$program"
+complete' 'tidemark: sync: second: made as a new device of the library of first' \
+    sh -c '"$0" sync first second >sync.txt; rc=$?; sed "/^volume/d; s/^.* rows, //" sync.txt; exit $rc' \
+    "$program"
 expect 'another sync has nothing to do' 0 'RESOURCE         TO FIRST    TO SECOND
 device                  0            0
 location                0            0
@@ -421,17 +428,12 @@ entry                   0            0
 volume                  0            0
 0 rows, N messages, N bytes
 N seconds, N rows/s
-complete' '' tidemark sync lib second
+complete' '' tidemark sync first second
 rows() {
-    tidemark status "$1" --json | sed -n 's/.*"resource":"\([a-z]*\)".*"rows":"\([0-9]*\)".*/\1 \2/p'
+    tidemark status "$1" --json |
+        sed -n 's/.*"resource":"\([a-z]*\)".*"rows":"\([0-9]*\)".*/\1 \2/p'
 }
-expect 'both have the same rows' 0 "$(rows lib)" '' rows second
-expect 'init --join' 0 'library  UUID
-device   UUID' '' tidemark init third --join lib
-expect 'sync with it' 0 complete '' sh -c '"$0" sync second third | tail -n 1' "$program"
-expect 'rows of the first reach it by the second' 0 "entry 5" '' sh -c "grep entry <<END
-$(rows third)
-END"
+expect 'both have the same rows' 0 "$(rows first)" '' rows second
 
 mkdir many
 i=0
@@ -439,30 +441,62 @@ while [ $i -lt 1200 ]; do
     : >many/$i
     i=$((i + 1))
 done
-tidemark index lib many >/dev/null
-tidemark sync lib second --cut-after 700 --page-rows 100 >sync.txt 2>stderr.txt
+tidemark index first many >/dev/null
+tidemark sync first second --cut-after 700 --page-rows 100 >cut.txt 2>err.txt
 expect 'a cut sync' 0 1 '' echo $?
-expect 'says nothing else' 0 '' '' cat stderr.txt
-arrived=$(sed -n 's/^cut after \([0-9]*\) rows$/\1/p' sync.txt)
-expect 'tells how many rows arrived' 0 '' '' test "$arrived" -ge 700 -a "$arrived" -lt 1200
-tidemark sync lib second --json >sync.txt
+expect 'says nothing on stderr' 0 '' '' cat err.txt
+arrived=$(sed -n 's/^cut after \([0-9]*\) rows$/\1/p' cut.txt)
+expect 'tells how many rows arrived' 0 '' '' test "$arrived" -ge 700 -a "$arrived" -lt 900
+tidemark sync first second --json >sync.txt
 expect 'the next one brings the others' 0 "$((1201 - arrived))" '' \
     sed -n 's/.*"result":"complete","rows":"\([0-9]*\)".*/\1/p' sync.txt
-expect 'and then both have the same' 0 "$(rows lib)" '' rows second
+expect 'and then both have the same' 0 "$(rows first)" '' rows second
 : >many/new
-tidemark index lib many >/dev/null
-tidemark sync second lib --loss 300000 --duplicate 300000 --reorder 300000 --seed 7 \
-    --page-rows 1 >/dev/null 2>stderr.txt
+rm many/1*
+tidemark index first many >/dev/null
+tidemark sync second first --loss 300000 --duplicate 300000 --reorder 300000 --seed 7 \
+    --page-rows 1 >sync.txt 2>err.txt
 expect 'a bad link' 0 0 '' echo $?
-expect 'is no trouble' 0 "$(rows lib)" '' rows second
+expect 'comes to the end' 0 complete '' tail -n 1 sync.txt
+expect 'is no trouble' 0 "$(rows first)" '' rows second
+
+expect 'init --join' 0 'library  UUID
+device   UUID' '' tidemark init third --join first
+expect 'sync with it' 0 complete '' sh -c '"$0" sync second third | tail -n 1' "$program"
+rows third | sed -n 's/^entry //p' >third.txt
+expect 'rows of the first reach it by the second' 0 "$(rows first | sed -n 's/^entry //p')" '' \
+    cat third.txt
+expect 'the marks about the first are there' 0 'mark device
+mark entry
+mark location
+mark volume' '' sh -c '"$0" status second --json | grep "^{\"type\":\"mark\"" | sed "s/.*\"type\":\"\([a-z]*\)\".*\"resource\":\"\([a-z]*\)\".*/\1 \2/" | sort -u' "$program"
+
+mkdir other
+expect 'a folder without a database is made one' 0 'library  UUID
+device   UUID' '' tidemark init other
+if command -v sqlite3 >/dev/null 2>&1; then
+    mkdir old
+    sqlite3 old/database.db "CREATE TABLE devices(id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE,
+        name TEXT, last_state_watermark TEXT, last_shared_watermark TEXT)"
+    expect 'the database of another program is taken over' 0 'library  UUID
+device   UUID' 'tidemark: init: old: Sync protocol updated, performing initial sync...' \
+        tidemark init old
+    expect 'once' 1 '' 'tidemark: init: old: is a library already' tidemark init old
+else
+    skip 'a database of another program: no sqlite3'
+fi
 
 tidemark init damaged >/dev/null
 echo 'this is no database at all, and long enough to be looked at' >damaged/database.db
 rm -f damaged/database.db-*
-tidemark status damaged >stdout.txt 2>stderr.txt
-expect 'a database of another kind' 0 5 '' echo $?
-expect 'is one line' 0 'tidemark: status: damaged: ' '' \
-    sh -c 'test "$(wc -l <stderr.txt)" -eq 1; grep -o "^tidemark: status: damaged: " stderr.txt'
+expect 'a database of another kind' 5 '' \
+    'tidemark: status: damaged: not a file of this kind, or of another format version (damaged/database.db: file is not a database)' \
+    tidemark status damaged
+tidemark init damaged2 >/dev/null
+echo 'this is no store' >damaged2/sync.mdb
+expect 'marks of another kind' 5 '' \
+    'tidemark: status: damaged2: not a file of this kind, or of another format version (FOLDER/damaged2/sync.mdb: too short for a store)' \
+    tidemark status damaged2
 
 echo "$cases cases, $failures failed"
 [ "$failures" -eq 0 ]

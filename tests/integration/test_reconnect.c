@@ -107,18 +107,21 @@ static void fill(tide_library *library)
                        (long long)second * SECOND);
         run_sql(db, sql);
         if (i < LOCATIONS) {
-            (void)snprintf(sql, sizeof sql,
-                           "INSERT INTO locations (uuid, name, path) VALUES ('location-%d', 'n', '/%d')",
-                           (int)i, (int)i);
+            (void)snprintf(
+                sql, sizeof sql,
+                "INSERT INTO locations (uuid, name, path) VALUES ('location-%d', 'n', '/%d')",
+                (int)i, (int)i);
         } else if (i < LOCATIONS + VOLUMES) {
-            (void)snprintf(sql, sizeof sql,
-                           "INSERT INTO volumes (uuid, name, total_bytes) VALUES ('volume-%d', 'n', %d)",
-                           (int)i, (int)i);
+            (void)snprintf(
+                sql, sizeof sql,
+                "INSERT INTO volumes (uuid, name, total_bytes) VALUES ('volume-%d', 'n', %d)",
+                (int)i, (int)i);
         } else {
-            (void)snprintf(sql, sizeof sql,
-                           "INSERT INTO entries (uuid, location_uuid, name, kind, size, mtime) VALUES "
-                           "('entry-%d', 'location-%d', 'n%d', 'file', %d, '')",
-                           (int)i, (int)(i % LOCATIONS), (int)i, (int)i);
+            (void)snprintf(
+                sql, sizeof sql,
+                "INSERT INTO entries (uuid, location_uuid, name, kind, size, mtime) VALUES "
+                "('entry-%d', 'location-%d', 'n%d', 'file', %d, '')",
+                (int)i, (int)(i % LOCATIONS), (int)i, (int)i);
         }
         run_sql(db, sql);
     }
@@ -188,7 +191,8 @@ static int follow(tide_library *a, backend kind, uint64_t cut_messages, uint64_t
 static const char *const tables[] = {"locations", "volumes", "entries"};
 static const char *const resources[] = {"location", "volume", "entry"};
 static const char *const columns[] = {
-    "uuid, device_uuid, name, path", "uuid, device_uuid, name, mount_point, file_system, total_bytes",
+    "uuid, device_uuid, name, path",
+    "uuid, device_uuid, name, mount_point, file_system, total_bytes",
     "uuid, location_uuid, parent_uuid, name, kind, size, mtime"};
 
 /* Rows of A that are not in B as they are in A, and rows of B that are not in A. */
@@ -247,9 +251,9 @@ static void check_complete(void)
 
 static void remove_b(void)
 {
-    static const char *const names[] = {"B/database.db", "B/database.db-wal", "B/database.db-shm",
-                                        "B/sync.mdb",    "B/sync.mdb-lock",   "B/sync.db",
-                                        "B/global.mark", "B"};
+    static const char *const names[] = {
+        "B/database.db",   "B/database.db-wal", "B/database.db-shm", "B/sync.mdb",
+        "B/sync.mdb-lock", "B/sync.db",         "B/global.mark",     "B"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)remove(names[i]);
     }

@@ -1,0 +1,12 @@
+/* session.h - what drive.c asks of a session beyond its public calls. */
+#ifndef TIDEMARK_SYNC_SESSION_H
+#define TIDEMARK_SYNC_SESSION_H
+
+#include <stdbool.h>
+
+#include <tidemark/session.h>
+
+/* Whether to follow the device-owned resources only. A change sets off a new round of questions. */
+void tide__session_follow_owned_only(tide_session *session, bool only);
+
+#endif
