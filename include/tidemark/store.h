@@ -61,8 +61,10 @@ enum {
 };
 
 enum {
-    TIDE_REFUSE = 0,    /* an unusable file makes tide_open fail; it is left as it is */
-    TIDE_MOVE_ASIDE = 1 /* it is renamed to PATH.unusable-TIME and a new store begins */
+    TIDE_REFUSE = 0, /* an unusable file makes tide_open fail; it is left as it is */
+    TIDE_MOVE_ASIDE =
+        1 /* it is renamed to PATH.unusable-TIME and a new store begins; not together with
+                           TIDE_MUST_EXIST */
 };
 
 enum { TIDE_MUST_EXIST = 1u }; /* flag: never create the file */
@@ -83,8 +85,9 @@ typedef struct tide_options {
     uint32_t reserved;    /* 0 */
     uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
                                 it fits. The file is only as large as its content. */
-    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; default 1 TiB */
-    tide_notice_fn *notice;  /* may be NULL */
+    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; default 1 TiB. Marks can still be
+                                overwritten and removed then. */
+    tide_notice_fn *notice; /* may be NULL */
     void *notice_ctx;
     tide_clock_fn *clock; /* may be NULL */
     void *clock_ctx;
@@ -147,7 +150,7 @@ typedef struct tide_step {
 
 #define TIDE_STEPS_MAX 4096
 
-/* Advances up to TIDE_STEPS_MAX marks, each like tide_advance_range, all or none. `durability` as above.
+/* Advances 1 to TIDE_STEPS_MAX marks, each like tide_advance_range, all or none. `durability` as above.
  * TIDE_OK: at least one was raised, the others were there or further; TIDE_STALE: all were; TIDE_GAP: one
  * does not join on; TIDE_CONFLICT: one belongs to another epoch. The last two change nothing. A mark may
  * be named several times; later steps then see the earlier ones. */
@@ -204,7 +207,7 @@ typedef struct tide_info {
     uint64_t transaction; /* LMDB's number of the last commit */
     uint32_t page_bytes;
     uint32_t depth;   /* of the tree of marks */
-    uint32_t readers; /* slots in use */
+    uint32_t readers; /* slots in use by all processes, idle ones kept for reuse included */
     uint32_t max_readers;
     tide_time created_at;
     unsigned char store_id[16];

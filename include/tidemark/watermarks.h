@@ -14,7 +14,8 @@
  * the change is part of it.
  *
  * Both backends answer, besides what is listed, TIDE_EINVAL, TIDE_ENOMEM and the errors of their medium
- * (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EFULL, TIDE_EIO, TIDE_ECORRUPT from SQLite).
+ * (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EIO, TIDE_ECORRUPT and TIDE_ENOSPC, which is also said of
+ * a database at its max_page_count, from SQLite).
  */
 #ifndef TIDEMARK_WATERMARKS_H
 #define TIDEMARK_WATERMARKS_H
@@ -99,7 +100,7 @@ TIDE_API int tide_watermarks_flush(tide_watermarks *marks);
 /* tide_set_barrier; over SQLite the barrier runs before every change instead. */
 TIDE_API int tide_watermarks_set_barrier(tide_watermarks *marks, tide_barrier_fn *fn, void *ctx);
 
-/* One line about the last failure, as tide_detail. */
+/* One line about the last failure, as tide_detail; an argument that is refused (TIDE_EINVAL) is none. */
 TIDE_API void tide_watermarks_detail(tide_watermarks *marks, char *text, size_t size);
 
 #ifdef __cplusplus

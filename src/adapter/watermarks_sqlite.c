@@ -243,12 +243,16 @@ static int put(sqlite_watermarks *self, const uuid_t owner, const uuid_t about,
     bind_time(statement, 4, mark->watermark);
     bind_time(statement, 5, (tide_time)now.tv_sec * 1000000000 + now.tv_nsec);
     int rc = tide__sql_done(statement, &self->detail);
-    if (rc == TIDE_OK && mark->epoch != TIDE_TIME_NONE) {
-        statement = bind(self, PUT_EPOCH, owner, about, resource);
-        bind_time(statement, 4, mark->epoch);
-        rc = tide__sql_done(statement, &self->detail);
+    if (rc != TIDE_OK) {
+        return rc;
     }
-    return rc;
+    /* Another program that removed the mark has left its epoch behind. */
+    bool known = mark->epoch != TIDE_TIME_NONE;
+    statement = bind(self, known ? PUT_EPOCH : REMOVE_EPOCH, owner, about, resource);
+    if (known) {
+        bind_time(statement, 4, mark->epoch);
+    }
+    return tide__sql_done(statement, &self->detail);
 }
 
 static int advance(tide_watermarks *marks, const uuid_t owner, const uuid_t about,

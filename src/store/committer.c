@@ -273,7 +273,8 @@ static int commit_locked(tide__core *core, request *r, tide__detail *detail)
     t.slots = slots;
     t.slot_count = count;
     t.now = now_of(core);
-    rc = tide__write(core->environment, play, &t, detail);
+    bool removes = r->kind == REMOVE || (r->kind == SET && r->desired == TIDE_TIME_NONE);
+    rc = tide__write(core->environment, play, &t, removes, detail);
     if (rc == TIDE_OK || rc == TIDE_STALE) {
         settle(core, slots, count);
         rc = t.answer;

@@ -22,6 +22,7 @@
 #define OPEN_TRIES 5
 #define REMAP_TRIES 16
 #define SNAPSHOT_TRIES 3
+#define REMOVAL_BYTES (1u << 20) /* of map beyond the largest size, for transactions that remove */
 #define DISK_FULL_BYTES (256u << 10) /* less free than one transaction may need */
 
 int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
@@ -114,17 +115,16 @@ static int follow_growth(tide__environment *environment, tide__detail *detail)
 }
 
 /* Our own transaction does not fit. */
-static int grow(tide__environment *environment, tide__detail *detail)
+static int grow(tide__environment *environment, uint64_t most, tide__detail *detail)
 {
     int rc = TIDE_OK;
     pthread_rwlock_wrlock(&environment->gate);
-    if (environment->map_bytes >= environment->max_bytes) {
+    if (environment->map_bytes >= most) {
         rc = tide__fail(detail, TIDE_EFULL, "%s: %llu bytes allowed", environment->path,
                         (unsigned long long)environment->max_bytes);
     } else {
         uint64_t bytes = environment->map_bytes * 2;
-        rc = remap(environment, bytes < environment->max_bytes ? bytes : environment->max_bytes,
-                   detail);
+        rc = remap(environment, bytes < most ? bytes : most, detail);
     }
     pthread_rwlock_unlock(&environment->gate);
     return rc;
@@ -293,10 +293,11 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
     while (environment->map_bytes < used) {
         environment->map_bytes *= 2;
     }
-    rc = map_fits(environment->map_bytes)
-             ? open_mdb(environment, options->max_readers, detail)
-             : tide__fail(detail, TIDE_ENOMEM, "%s: no address space for a map of %llu bytes", path,
-                          (unsigned long long)environment->map_bytes);
+    /* LMDB needs memory of its own beside the map. */
+    while ((rc = open_mdb(environment, options->max_readers, detail)) == TIDE_ENOMEM &&
+           environment->map_bytes / 2 >= MAP_FLOOR_BYTES && environment->map_bytes / 2 >= used) {
+        environment->map_bytes /= 2;
+    }
     if (rc == TIDE_OK) {
         rc = clear_readers(environment, options->max_readers, detail);
     }
@@ -465,8 +466,21 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     return TIDE_EUNKNOWN;
 }
 
-int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, tide__detail *detail)
+/* After a removal went beyond the largest size: back to it, or as near as what is used allows. */
+static void shrink(tide__environment *environment)
 {
+    MDB_envinfo info;
+    pthread_rwlock_wrlock(&environment->gate);
+    mdb_env_info(environment->mdb, &info);
+    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * 4096;
+    (void)remap(environment, used > environment->max_bytes ? used : environment->max_bytes, NULL);
+    pthread_rwlock_unlock(&environment->gate);
+}
+
+int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, bool removes,
+                tide__detail *detail)
+{
+    uint64_t most = environment->max_bytes + (removes ? REMOVAL_BYTES : 0);
     for (int resized = 0;;) {
         int native = 0;
         int rc = dead(environment, detail);
@@ -479,8 +493,11 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, t
         if (native == MDB_MAP_RESIZED && resized++ < REMAP_TRIES) {
             rc = follow_growth(environment, detail);
         } else if (rc == TIDE_EFULL) {
-            rc = grow(environment, detail);
+            rc = grow(environment, most, detail);
         } else {
+            if (removes && environment->map_bytes > environment->max_bytes) {
+                shrink(environment);
+            }
             return rc;
         }
         if (rc != TIDE_OK) {

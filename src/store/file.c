@@ -28,6 +28,7 @@
 #define FOLDER_LOCK_TRIES 5000 /* of a millisecond */
 #define BIRTH_MAP_BYTES (256u << 10)
 #define NAME_EXTRA 64
+#define ASIDE_MOST 1000
 
 /* LMDB's two meta pages, as 0.9 writes them on 64-bit machines (offsets from the start of a page). */
 enum {
@@ -334,40 +335,54 @@ int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail
     return rc;
 }
 
+/* Whoever still has the old file open keeps the old lock file with it. */
+static int move_lock(const char *path, const char *target)
+{
+    char *from = name_with(path, "-lock", "");
+    char *to = name_with(target, "-lock", "");
+    int rc = from == NULL || to == NULL ? TIDE_ENOMEM : TIDE_OK;
+    if (rc == TIDE_OK) {
+        (void)rename_new(from, to);
+    }
+    tide__free(from);
+    tide__free(to);
+    return rc;
+}
+
 int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail)
 {
-    char when[TIDE_TIME_TEXT];
+    char tail[TIDE_TIME_TEXT + NAME_EXTRA];
+    char *target = NULL;
+    int number = EEXIST;
+    tide_time_format(now, tail);
+    *moved_to = NULL;
+    /* What was moved aside in the same nanosecond is evidence too. */
+    for (int i = 1; i <= ASIDE_MOST && number == EEXIST; i++) {
+        if (i > 1) {
+            (void)snprintf(tail + TIDE_TIME_TEXT - 1, NAME_EXTRA, "-%d", i);
+        }
+        tide__free(target);
+        target = name_with(path, ".unusable-", tail);
+        if (target == NULL) {
+            return TIDE_ENOMEM;
+        }
+        number = rename_new(path, target);
+    }
+    int rc = number == 0 ? move_lock(path, target) : tide__fail_errno(detail, number, target);
     int folder = -1;
-    int rc = TIDE_OK;
-    tide_time_format(now, when);
-    char *target = name_with(path, ".unusable-", when);
-    char *lock = name_with(path, "-lock", "");
-    char *lock_target = target == NULL ? NULL : name_with(target, "-lock", "");
-    if (target == NULL || lock == NULL || lock_target == NULL) {
-        rc = TIDE_ENOMEM;
-        goto out;
+    if (rc == TIDE_OK) {
+        rc = open_folder(path, &folder, detail);
     }
-    int number = rename_new(path, target);
-    if (number != 0) {
-        rc = tide__fail_errno(detail, number, target);
-        goto out;
-    }
-    /* Whoever still has the old file open keeps the old lock file with it. */
-    (void)rename_new(lock, lock_target);
-    rc = open_folder(path, &folder, detail);
     if (rc == TIDE_OK) {
         rc = flush_folder(folder, path, detail);
         close(folder);
     }
-out:
-    tide__free(lock);
-    tide__free(lock_target);
     if (rc != TIDE_OK) {
         tide__free(target);
-        target = NULL;
+        return rc;
     }
     *moved_to = target;
-    return rc;
+    return TIDE_OK;
 }
 
 int tide__folder_lock(const char *path, int *fd, tide__detail *detail)

@@ -113,7 +113,9 @@ static int open_environment(const char *path, const tide_options *options, tide_
                             tide__detail *detail)
 {
     int rc = tide__environment_open(path, options, out, detail);
-    bool unusable = rc == TIDE_EFORMAT || rc == TIDE_ECORRUPT;
+    struct stat st;
+    bool unusable =
+        (rc == TIDE_EFORMAT || rc == TIDE_ECORRUPT) && stat(path, &st) == 0 && S_ISREG(st.st_mode);
     if (unusable && options->on_unusable == TIDE_MOVE_ASIDE) {
         char *moved_to = NULL;
         tide__detail why = *detail;

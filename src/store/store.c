@@ -47,6 +47,10 @@ static int check_options(const tide_options *o, tide__detail *detail)
     if (o->size != sizeof *o || (o->flags & ~(uint32_t)TIDE_MUST_EXIST) != 0 || o->reserved != 0) {
         return tide__fail(detail, TIDE_EINVAL, "options: not made by tide_options_init");
     }
+    if ((o->flags & TIDE_MUST_EXIST) != 0 && o->on_unusable == TIDE_MOVE_ASIDE) {
+        return tide__fail(detail, TIDE_EINVAL,
+                          "options: a file that must exist cannot be moved aside");
+    }
     if (o->durability > TIDE_DEFERRED || o->on_unusable > TIDE_MOVE_ASIDE) {
         return tide__fail(detail, TIDE_EINVAL, "options: unknown durability or on_unusable");
     }

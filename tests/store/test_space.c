@@ -3,7 +3,6 @@
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -147,8 +146,10 @@ static uint64_t fill_store(tide_store *store)
 {
     uint64_t count = 0;
 
-    while (test_fill(store, count, 256, 5) == TIDE_OK) {
-        count += 256;
+    for (uint64_t some = 256; some > 1; some /= 2) {
+        while (test_fill(store, count, some, 5) == TIDE_OK) {
+            count += some;
+        }
     }
     return count + fill_until(store, count, 5, TIDE_EFULL);
 }
@@ -400,32 +401,40 @@ END_TEST
 
 /* ---- a full disk -------------------------------------------------------------------------------- */
 
+static bool write_line(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+/* Root of a user namespace of its own, where that is allowed. */
+static bool become_root_of_a_namespace(void)
+{
+    char uid_map[32], gid_map[32];
+
+    snprintf(uid_map, sizeof uid_map, "0 %lu 1", (unsigned long)getuid());
+    snprintf(gid_map, sizeof gid_map, "0 %lu 1", (unsigned long)getgid());
+    return unshare(CLONE_NEWUSER) == 0 && write_line("/proc/self/setgroups", "deny") &&
+           write_line("/proc/self/uid_map", uid_map) && write_line("/proc/self/gid_map", gid_map);
+}
+
 /* In a child with mounts of its own: an empty disk of that size as working directory. */
 static bool enter_small_disk(uint64_t bytes)
 {
     char options[64];
-    uid_t uid = getuid();
 
-    if (uid != 0) { /* then as root of a user namespace, where that is allowed */
-        char map[64];
-        int fd, length;
-
-        if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-            return false;
-        fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-            return false;
-        length = snprintf(map, sizeof map, "0 %lu 1", (unsigned long)uid);
-        if (write(fd, map, (size_t)length) != length)
-            return false;
-        close(fd);
-    } else if (unshare(CLONE_NEWNS) != 0) {
+    child_assert(mkdir("disk", 0700) == 0);
+    if (geteuid() != 0 && !become_root_of_a_namespace())
         return false;
-    }
+    if (unshare(CLONE_NEWNS) != 0)
+        return false;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return false;
     snprintf(options, sizeof options, "size=%llu,nr_inodes=1000", (unsigned long long)bytes);
-    child_assert(mkdir("disk", 0700) == 0 || errno == EEXIST);
     if (mount("tidemark-test", "disk", "tmpfs", 0, options) != 0)
         return false;
     child_assert(chdir("disk") == 0);

@@ -229,6 +229,33 @@ START_TEST(the_longest_names_are_walked)
 }
 END_TEST
 
+START_TEST(a_long_walk_over_the_longest_names_is_whole)
+{
+    static char names_of[1000][TIDE_RESOURCE_MAX + 1];
+    tide_mark mark = {1, 1000, TIDE_TIME_NONE};
+    uuid_t device, peer;
+
+    party(device, 4);
+    for (size_t i = 0; i < 1000; i++) {
+        tide_step step = {device, peer, names_of[i], TIDE_TIME_NONE, 1, TIDE_TIME_NONE};
+
+        party(peer, 5 + i / 100);
+        memset(names_of[i], 'r', TIDE_RESOURCE_MAX);
+        snprintf(names_of[i], 5, "%04zu", i);
+        names_of[i][4] = '-';
+        ck_assert_int_eq(tide_advance_many(store, &step, 1, TIDE_DEFERRED), TIDE_OK);
+        add(&want, device, peer, names_of[i], &mark);
+    }
+    qsort(want.items, want.count, sizeof *want.items, by_key);
+    walk_is(NULL, NULL, NULL);
+    walk_is(device, NULL, NULL);
+    walk_is(NULL, peer, NULL);
+    ck_assert_uint_eq(got.count, 100);
+    walk_is(NULL, NULL, names_of[999]);
+    ck_assert_uint_eq(got.count, 1);
+}
+END_TEST
+
 /* ---- stopping ----------------------------------------------------------------------------------- */
 
 START_TEST(what_the_callback_returns_stops_the_walk_and_is_returned)
@@ -367,7 +394,7 @@ static void make_series(uuid_t device, uuid_t peer, size_t count)
     party(device, 4);
     party(peer, 5);
     for (size_t i = 0; i < count; i++) {
-        char name[16];
+        char name[32];
         tide_step step = {device, peer, name, TIDE_TIME_NONE, 1, TIDE_TIME_NONE};
 
         snprintf(name, sizeof name, "r%03zu", i);
@@ -484,6 +511,7 @@ int main(void)
     tcase_add_loop_test(test, every_filter_agrees_with_brute_force, 0, 4);
     tcase_add_test(test, an_empty_store_has_nothing_to_walk);
     tcase_add_test(test, the_longest_names_are_walked);
+    tcase_add_test(test, a_long_walk_over_the_longest_names_is_whole);
     tcase_add_test(test, what_the_callback_returns_stops_the_walk_and_is_returned);
     tcase_add_test(test, what_is_pending_is_flushed_and_walked);
     tcase_add_test(test, without_the_flush_there_is_no_walk);
