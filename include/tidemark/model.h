@@ -33,7 +33,8 @@ typedef struct tide_model {
     uint32_t ownership;   /* TIDE_DEVICE_OWNED or TIDE_SHARED */
     const char *resource; /* "entry": the resource of the marks, the same on every device */
     const char *table;    /* "entries": an ordinary table with an INTEGER PRIMARY KEY */
-    const char *key; /* "uuid": NOT NULL and UNIQUE on its own; the same value on every device */
+    const char *
+        key; /* "uuid": NOT NULL and UNIQUE on its own, collation BINARY; the same on every device */
     const char *const *columns; /* what travels besides the key; by name, in this order */
     size_t column_count;
     const char *const *depends_on; /* resources whose rows these refer to: they travel first */

@@ -89,8 +89,8 @@ TIDE_API void tide_sync_close(tide_sync *sync);
 /* Adds a model and starts capture: rows already there join the feed now, in rowid order. Registering the
  * model the database already knows is cheap; one with other columns rebuilds the triggers.
  * TIDE_OK; TIDE_EMODEL: the table or a column is missing, it is a view, a virtual or a WITHOUT ROWID
- * table, the key is not NOT NULL and UNIQUE, or there is no INTEGER PRIMARY KEY (without one VACUUM would
- * renumber the rows); TIDE_EBUSY: the resource is registered already; TIDE_ELIMIT. */
+ * table, the key is not NOT NULL, UNIQUE and of collation BINARY, or there is no INTEGER PRIMARY KEY (without
+ * one VACUUM would renumber the rows); TIDE_EBUSY: the resource is registered already; TIDE_ELIMIT. */
 TIDE_API int tide_sync_register(tide_sync *sync, const tide_model *model);
 
 /* Says where the marks are; borrowed, and must outlive the engine. TIDE_OK; TIDE_ELIBRARY: they belong to

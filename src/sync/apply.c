@@ -14,7 +14,7 @@ typedef struct present {
     sqlite3_int64 device;
 } present;
 
-int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t source)
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t peer, tide_time epoch)
 {
     memset(apply, 0, sizeof *apply);
     apply->sync = sync;
@@ -24,7 +24,7 @@ int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t source)
     }
     rc = tide__sql_run(sync->db, "UPDATE tidemark_state SET applying = 1", &sync->detail);
     if (rc == TIDE_OK) {
-        rc = tide__device_id(sync, source, &apply->source);
+        rc = tide__device_id(sync, peer, epoch, &apply->source);
     }
     return rc == TIDE_OK ? TIDE_OK : tide__end(sync, rc);
 }
@@ -162,7 +162,7 @@ static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, 
     sqlite3_stmt *statement = m->statements[change->deleted ? TIDE__STAMP_GONE : TIDE__STAMP];
     sqlite3_int64 device = 0;
     tide_time next = 0;
-    int rc = tide__device_id(apply->sync, change->version_device, &device);
+    int rc = tide__device_id(apply->sync, change->version_device, 0, &device);
     if (rc == TIDE_OK) {
         rc = next_stamp(apply, m, &next);
     }

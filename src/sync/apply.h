@@ -17,7 +17,8 @@ typedef struct tide__apply {
     tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
 } tide__apply;
 
-int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t source);
+/* The rows come from the feed of `peer` that began at `epoch`; 0: it is not known. */
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t peer, tide_time epoch);
 
 /* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT; errors. `change` has been checked against the model. */
 int tide__apply_row(tide__apply *apply, tide__model *model, const tide_change *change);

@@ -19,7 +19,9 @@ static const char identity_schema[] =
     ");\n"
     "CREATE TABLE IF NOT EXISTS tidemark_devices (\n"
     "    id INTEGER PRIMARY KEY,   -- 0 is this device\n"
-    "    uuid TEXT NOT NULL UNIQUE\n"
+    "    uuid TEXT NOT NULL,\n"
+    "    epoch INTEGER NOT NULL,   -- of the feed that rows came from; 0: as the maker of versions\n"
+    "    UNIQUE (uuid, epoch)\n"
     ");\n";
 
 /* The clock of the database itself, in nanoseconds since 1970, good to a millisecond. */
@@ -87,7 +89,7 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     return tide__sql_run_made(
         sync->db,
         sqlite3_mprintf("INSERT INTO tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0);"
-                        "INSERT INTO tidemark_devices VALUES (0, %Q);",
+                        "INSERT INTO tidemark_devices VALUES (0, %Q, 0);",
                         TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch,
                         device_text),
         &sync->detail);
@@ -165,6 +167,20 @@ static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next)
                         m->resource, next, m->key, m->resource, m->key, next, m->resource, m->key);
 }
 
+/* REPLACE may have deleted the row that had this row number, and told no trigger. */
+static void stamp_displaced(sqlite3_str *s, const tide__model *m, const char *next,
+                            const char *unless)
+{
+    sqlite3_str_appendf(
+        s,
+        "  INSERT INTO \"tidemark_%w_gone\" SELECT r.key, %s, NULL, 0, 0 "
+        "FROM \"tidemark_%w_rows\" r WHERE r.row = NEW.\"%w\" "
+        "AND r.key IS NOT NEW.\"%w\" "
+        "AND NOT EXISTS (SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = r.key) "
+        "AND NOT EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" g WHERE g.key = r.key)%s;\n",
+        m->resource, next, m->resource, m->row, m->key, m->table, m->key, m->resource, unless);
+}
+
 static void trigger_head(sqlite3_str *s, const tide__model *m, const char *name)
 {
     sqlite3_str_appendf(s, "CREATE TRIGGER \"tidemark_%w_%s\" AFTER ", m->resource, name);
@@ -182,6 +198,7 @@ static char *insert_trigger(const tide__model *m, const char *next)
     trigger_head(s, m, "insert");
     sqlite3_str_appendf(s, "INSERT");
     trigger_body(s, m, "");
+    stamp_displaced(s, m, next, "");
     stamp_row(s, m, next);
     sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\nEND",
                         m->resource, m->key);
@@ -205,21 +222,29 @@ static char *update_trigger(const tide__model *m, const char *next)
 /* A change of key or row number: under the old key the row is gone. */
 static char *rekey_trigger(const tide__model *m, const char *next)
 {
-    char *condition = sqlite3_mprintf(" AND (NEW.\"%w\" COLLATE BINARY IS NOT OLD.\"%w\""
+    char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
+    char *condition = sqlite3_mprintf(" AND (NEW.\"%w\" IS NOT OLD.\"%w\""
                                       " OR NEW.\"%w\" <> OLD.\"%w\")",
                                       m->key, m->key, m->row, m->row);
+    if (own == NULL || condition == NULL) {
+        sqlite3_free(own);
+        sqlite3_free(condition);
+        return NULL;
+    }
     sqlite3_str *s = sqlite3_str_new(NULL);
     trigger_head(s, m, "rekey");
     sqlite3_str_appendf(s, "UPDATE OF \"%w\", \"%w\"", m->key, m->row);
-    trigger_body(s, m, condition == NULL ? "" : condition);
-    stamp_row(s, m, next);
+    trigger_body(s, m, condition);
+    stamp_displaced(s, m, next, own);
     stamp_gone(s, m, next);
+    stamp_row(s, m, next);
     sqlite3_str_appendf(s,
                         "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
                         "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" "
                         "AND row <> NEW.\"%w\";\nEND",
                         m->resource, m->key, m->resource, m->row, m->row);
     sqlite3_free(condition);
+    sqlite3_free(own);
     return sqlite3_str_finish(s);
 }
 
@@ -262,33 +287,95 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
     return rc;
 }
 
-/* Rows without a record: they were there before capture, or came in while the triggers were dropped. And
- * records without a row: INSERT OR REPLACE deletes rows behind the triggers' back. */
+/* What the triggers were not there for, or were not told of. In this order, and nothing is taken away before
+ * something newer is there: */
+static const char *const repairs[] = {
+    /* $R resource, $T table, $I row number, $K key, $N next stamp */
+    /* a record whose key lives nowhere any more becomes a tombstone, */
+    "INSERT INTO \"tidemark_$R_gone\" SELECT r.key, n.next + row_number() OVER (ORDER BY r.row), NULL, "
+    "0, 0 FROM (SELECT $N AS next) n CROSS JOIN \"tidemark_$R_rows\" r "
+    "WHERE NOT EXISTS (SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key) "
+    "AND NOT EXISTS (SELECT 1 FROM \"$T\" t WHERE t.\"$K\" = r.key) "
+    "AND NOT EXISTS (SELECT 1 FROM \"tidemark_$R_gone\" g WHERE g.key = r.key)",
+    /* the newest stamp may be of a record that goes now, */
+    "UPDATE tidemark_state SET floor = max(floor, "
+    "ifnull((SELECT max(stamp) FROM \"tidemark_$R_rows\"), 0), "
+    "ifnull((SELECT max(stamp) FROM \"tidemark_$R_gone\"), 0)) WHERE EXISTS "
+    "(SELECT 1 FROM \"tidemark_$R_rows\" r WHERE NOT EXISTS "
+    "(SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)) OR EXISTS "
+    "(SELECT 1 FROM \"tidemark_$R_gone\" g JOIN \"$T\" t ON t.\"$K\" = g.key)",
+    /* records of rows that are not there, or have another key, go, */
+    "DELETE FROM \"tidemark_$R_rows\" AS r WHERE NOT EXISTS "
+    "(SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)",
+    /* rows without a record get one, */
+    "INSERT INTO \"tidemark_$R_rows\" SELECT t.\"$I\", t.\"$K\", "
+    "n.next + row_number() OVER (ORDER BY t.\"$I\"), NULL, 0, 0 "
+    "FROM (SELECT $N AS next) n CROSS JOIN \"$T\" t "
+    "WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_$R_rows\" r WHERE r.row = t.\"$I\")",
+    /* and a key that lives has no tombstone. */
+    "DELETE FROM \"tidemark_$R_gone\" AS g WHERE EXISTS "
+    "(SELECT 1 FROM \"$T\" t WHERE t.\"$K\" = g.key)",
+};
+
+/* Other columns travel than before: every row of ours has changed for the others. */
+static const char restamp[] =
+    "UPDATE \"tidemark_$R_rows\" SET version = NULL, stamp = x.stamp FROM (SELECT r.row, n.next + "
+    "row_number() OVER (ORDER BY r.stamp) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
+    "\"tidemark_$R_rows\" r WHERE r.device = 0) x WHERE x.row = \"tidemark_$R_rows\".row";
+
+/* Replaces the $-letters; identifiers stand between double quotes in the text. */
+static int run_for(tide_sync *sync, const tide__model *m, const char *next, const char *sql)
+{
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    for (const char *p = sql; *p != '\0'; p++) {
+        if (*p != '$') {
+            sqlite3_str_appendchar(s, 1, *p);
+            continue;
+        }
+        p++;
+        if (*p == 'N') {
+            sqlite3_str_appendall(s, next);
+        } else {
+            const char *name = *p == 'R'   ? m->resource
+                               : *p == 'T' ? m->table
+                               : *p == 'I' ? m->row
+                                           : m->key;
+            sqlite3_str_appendf(s, "%w", name);
+        }
+    }
+    return tide__sql_run_made(sync->db, sqlite3_str_finish(s), &sync->detail);
+}
+
 static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
 {
-    return tide__sql_run_made(
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < sizeof repairs / sizeof *repairs; i++) {
+        rc = run_for(sync, m, next, repairs[i]);
+    }
+    return rc;
+}
+
+/* Whether the model was captured before with other columns. */
+static int columns_changed(tide_sync *sync, const tide__model *m, const char *next, bool *changed)
+{
+    sqlite3_stmt *statement = NULL;
+    char *sql = m->column_count > 0 ? update_trigger(m, next) : sqlite3_mprintf("");
+    if (sql == NULL) {
+        return TIDE_ENOMEM;
+    }
+    int rc = tide__sql_prepare_made(
         sync->db,
-        sqlite3_mprintf(
-            "INSERT INTO \"tidemark_%w_rows\" SELECT t.\"%w\", t.\"%w\", "
-            "n.next + row_number() OVER (ORDER BY t.\"%w\"), NULL, 0, 0 "
-            "FROM (SELECT %s AS next) n CROSS JOIN \"%w\" t "
-            "WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" r WHERE r.row = t.\"%w\");"
-            "INSERT INTO \"tidemark_%w_gone\" SELECT r.key, "
-            "n.next + row_number() OVER (ORDER BY r.row), NULL, 0, 0 "
-            "FROM (SELECT %s AS next) n CROSS JOIN \"tidemark_%w_rows\" r "
-            "WHERE NOT EXISTS (SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = r.row) "
-            "AND NOT EXISTS (SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = r.key) "
-            "AND NOT EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" g WHERE g.key = r.key);"
-            "UPDATE tidemark_state SET floor = max(floor, "
-            "ifnull((SELECT max(stamp) FROM \"tidemark_%w_rows\"), 0)) WHERE EXISTS "
-            "(SELECT 1 FROM \"tidemark_%w_rows\" r WHERE NOT EXISTS "
-            "(SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = r.row));"
-            "DELETE FROM \"tidemark_%w_rows\" WHERE NOT EXISTS "
-            "(SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = row);",
-            m->resource, m->row, m->key, m->row, next, m->table, m->resource, m->row, m->resource,
-            next, m->resource, m->table, m->row, m->table, m->key, m->resource, m->resource,
-            m->resource, m->table, m->row, m->resource, m->table, m->row),
-        &sync->detail);
+        sqlite3_mprintf("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND "
+                        "name = 'tidemark_%q_update' AND sql <> %Q",
+                        m->resource, sql),
+        &statement, &sync->detail);
+    sqlite3_free(sql);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &sync->detail);
+    }
+    (void)sqlite3_finalize(statement);
+    *changed = rc == TIDE_OK;
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
 int tide__capture_install(tide_sync *sync, const tide__model *m)
@@ -297,9 +384,16 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     if (next == NULL) {
         return TIDE_ENOMEM;
     }
+    bool changed = false;
     int rc = make_tables(sync, m);
     if (rc == TIDE_OK) {
         rc = reconcile(sync, m, next);
+    }
+    if (rc == TIDE_OK) {
+        rc = columns_changed(sync, m, next, &changed);
+    }
+    if (rc == TIDE_OK && changed) {
+        rc = run_for(sync, m, next, restamp);
     }
     if (rc == TIDE_OK) {
         rc = make_trigger(sync, m, "insert", insert_trigger(m, next));

@@ -6,7 +6,7 @@
  *     tidemark_m_gone (key, stamp, version, device, source)        a tombstone for each deleted key
  *
  * and four triggers on T. `stamp` is the row's place in our feed; (version, device) says where and when it
- * was last changed, version NULL meaning the stamp itself; `source` is the peer it came from, 0 for us.
+ * was last changed, version NULL meaning the stamp itself; `source` is the feed it came from, 0 for us.
  *
  * The next stamp is max(newest stamp + 1, floor + 1, now). SQLite has one writer, so the order of commits is
  * the order of stamps, and no change can appear at or below a stamp that was served. Whatever takes a

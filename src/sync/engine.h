@@ -7,7 +7,8 @@
  *     message   MessagePack
  *     session   the conversation
  *
- * Ids: tidemark_devices gives each device that appears in a version a small number; 0 is ourselves.
+ * Numbers: tidemark_devices gives each device that appears in a version a small number, and each feed (a
+ * device and the epoch of its feed) that rows came from another; 0 is ourselves.
  */
 #ifndef TIDEMARK_SYNC_ENGINE_H
 #define TIDEMARK_SYNC_ENGINE_H
@@ -55,6 +56,7 @@ typedef struct tide__model {
 typedef struct tide__device {
     sqlite3_int64 id;
     uuid_t uuid;
+    tide_time epoch; /* 0: the maker of versions, not a feed */
 } tide__device;
 
 struct tide_sync {
@@ -72,6 +74,7 @@ struct tide_sync {
     void *event_ctx;
     tide_clock_fn *clock;
     void *clock_ctx;
+    tide_time last_session; /* the newest session began then */
     tide_metrics metrics;
     int checkpoint_code; /* of the last checkpoint that failed; 0 */
     tide__detail detail;
@@ -88,8 +91,10 @@ void tide__emit(const tide_sync *sync, const tide_event *event);
 int tide__begin(tide_sync *sync);
 int tide__end(tide_sync *sync, int answer);
 
-/* The number of a device, given one if it has none (inside a transaction). */
-int tide__device_id(tide_sync *sync, const uuid_t uuid, sqlite3_int64 *id);
+/* The number of a device (epoch 0) or of its feed; -1: it has none. */
+sqlite3_int64 tide__device_find(const tide_sync *sync, const uuid_t uuid, tide_time epoch);
+/* The same, given one if it has none (inside a transaction). */
+int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
 /* The device of a number; NULL if there is none, which only damage can bring about. */
 const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id);
 

@@ -8,6 +8,9 @@
 /* Columns of the two feed statements. */
 enum { AT_STAMP, AT_VERSION, AT_DEVICE, AT_SOURCE, AT_KEY, AT_VALUES };
 
+/* With a row of the largest size on top it still fits in a message. */
+#define PAGE_BYTES_MOST (TIDE_MESSAGE_MAX_BYTES - TIDE_ROW_MAX_BYTES - (1u << 20))
+
 /* One side of the merge: a statement and the stamp it stands at. */
 typedef struct side {
     sqlite3_stmt *statement;
@@ -16,7 +19,7 @@ typedef struct side {
 
 typedef struct page {
     tide_sync *sync;
-    const unsigned char *peer;
+    sqlite3_int64 asker; /* the number of its feed */
     uint32_t rows_left;
     size_t bytes_most; /* of the page; where the first row is larger, that row alone */
     size_t rows;
@@ -99,8 +102,8 @@ static bool full(const page *p, const tide__buffer *rows)
 }
 
 /* Reads rows behind `after` in feed order until the page is full. *upto is the last stamp looked at. */
-static int read_rows(page *p, const tide__model *m, tide_time after, sqlite3_int64 peer_id,
-                     tide__buffer *rows, size_t *count, tide_time *upto, bool *last)
+static int read_rows(page *p, const tide__model *m, tide_time after, tide__buffer *rows,
+                     size_t *count, tide_time *upto, bool *last)
 {
     side live = {m->statements[TIDE__FEED_LIVE], TIDE_TIME_NONE};
     side gone = {m->statements[TIDE__FEED_GONE], TIDE_TIME_NONE};
@@ -119,7 +122,7 @@ static int read_rows(page *p, const tide__model *m, tide_time after, sqlite3_int
             break;
         }
         /* A row that came from the peer itself is passed over, not sent back. */
-        if (sqlite3_column_int64(next->statement, AT_SOURCE) != peer_id) {
+        if (sqlite3_column_int64(next->statement, AT_SOURCE) != p->asker) {
             if (full(p, rows)) {
                 break;
             }
@@ -155,18 +158,12 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
     msgpack_packer packer;
     size_t count = 0;
     tide_time head = 0;
-    sqlite3_int64 peer_id = -1;
     /* A mark of another epoch says nothing about this feed: it is read from its beginning. */
     tide_time after = want->epoch == p->sync->epoch ? want->after : TIDE_TIME_NONE;
     tide_time upto = after;
-    for (size_t i = 0; i < p->sync->device_count; i++) {
-        if (uuid_compare(p->sync->devices[i].uuid, p->peer) == 0) {
-            peer_id = p->sync->devices[i].id;
-        }
-    }
     int rc = read_head(p, m, &head);
     if (rc == TIDE_OK) {
-        rc = read_rows(p, m, after, peer_id, &rows, &count, &upto, last);
+        rc = read_rows(p, m, after, &rows, &count, &upto, last);
     }
     if (rc == TIDE_OK) {
         if (*last && head > upto && head > 0) {
@@ -187,11 +184,13 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
     return rc;
 }
 
-int tide__feed_page(tide_sync *sync, const tide__question *question, const uuid_t peer,
-                    tide__buffer *out, size_t *rows, bool *end)
+int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
+                    tide_time session, tide__buffer *out, size_t *rows, bool *end)
 {
-    page p = {
-        .sync = sync, .peer = peer, .rows_left = question->rows, .bytes_most = question->bytes};
+    page p = {.sync = sync,
+              .asker = tide__device_find(sync, asker->peer, asker->epoch),
+              .rows_left = question->rows,
+              .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
     msgpack_packer packer;
     if (sqlite3_get_autocommit(sync->db) == 0) {
         return tide__fail(&sync->detail, TIDE_EBUSY,
@@ -212,7 +211,8 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const uuid_
     (void)tide__sql_run(sync->db, "COMMIT", NULL); /* it only read */
     if (rc == TIDE_OK) {
         tide__packer(out, &packer);
-        tide__pack_head(&packer, TIDE__PAGE, 3, sync->library, sync->device, sync->epoch);
+        tide__pack_head(&packer, TIDE__PAGE, 4, sync->library, sync->device, session, sync->epoch);
+        tide__pack_time(&packer, asker->session);
         (void)msgpack_pack_uint32(&packer, question->number);
         (void)msgpack_pack_array(&packer, p.range_count);
         tide__buffer_append(out, p.ranges.bytes, p.ranges.size);

@@ -9,9 +9,17 @@
 #include "sync/engine.h"
 #include "sync/message.h"
 
-/* Appends the PAGE for `peer` to `out`. *rows is how many it carries; *end says that it reaches the head of
+/* Whom a page is for. Rows that came from this very feed of its are not sent back; should the peer have
+ * lost them, its feed has another epoch. */
+typedef struct tide__asker {
+    const unsigned char *peer;
+    tide_time epoch;
+    tide_time session;
+} tide__asker;
+
+/* Appends the PAGE for the asker to `out`. *rows is how many it carries; *end says that it reaches the head of
  * everything asked for. TIDE_ELIMIT: a row is larger than TIDE_ROW_MAX_BYTES. */
-int tide__feed_page(tide_sync *sync, const tide__question *question, const uuid_t peer,
-                    tide__buffer *out, size_t *rows, bool *end);
+int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
+                    tide_time session, tide__buffer *out, size_t *rows, bool *end);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-#define HEAD_FIELDS 5
+#define HEAD_FIELDS 6
 #define DEPTH_MAX 8
 #define BUFFER_FIRST 1024
 
@@ -294,8 +294,9 @@ static bool get_body(const msgpack_object_array *fields, tide__message *out)
     case TIDE__WANT:
         return count == 1 && get_question(&body[0], &out->question);
     case TIDE__PAGE:
-        return count == 3 && get_uint32(&body[0], 0, UINT32_MAX, &out->number) &&
-               get_ranges(&body[1], out) && get_bool(&body[2], &out->end);
+        return count == 4 && get_time(&body[0], &out->to_session) &&
+               get_uint32(&body[1], 0, UINT32_MAX, &out->number) && get_ranges(&body[2], out) &&
+               get_bool(&body[3], &out->end);
     case TIDE__NEWS:
         return count == 0;
     default:
@@ -319,7 +320,8 @@ static int decode_fields(tide__message *message, tide__detail *detail)
     }
     message->kind = (int)(kind <= TIDE__NEWS ? kind : 0);
     if (!get_uuid(&fields->ptr[2], message->library) || !get_uuid(&fields->ptr[3], message->from) ||
-        !get_time(&fields->ptr[4], &message->epoch) || message->epoch == TIDE_TIME_NONE) {
+        !get_time(&fields->ptr[4], &message->session) || message->session == TIDE_TIME_NONE ||
+        !get_time(&fields->ptr[5], &message->epoch) || message->epoch == TIDE_TIME_NONE) {
         return tide__fail(detail, TIDE_EPROTO, "the head of the peer's message is malformed");
     }
     return get_body(fields, message)
@@ -451,13 +453,14 @@ void tide__pack_time(msgpack_packer *p, tide_time time)
 }
 
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, tide_time epoch)
+                     const uuid_t from, tide_time session, tide_time epoch)
 {
     (void)msgpack_pack_array(p, HEAD_FIELDS + fields);
     (void)msgpack_pack_int(p, kind);
     (void)msgpack_pack_int(p, TIDE__PROTOCOL);
     tide__pack_bytes(p, library, sizeof(uuid_t));
     tide__pack_bytes(p, from, sizeof(uuid_t));
+    tide__pack_time(p, session);
     tide__pack_time(p, epoch);
 }
 

@@ -1,14 +1,14 @@
 /* message.h - the four messages, as MessagePack. docs/protocol.md describes them.
  *
- * Every message is one array: kind, protocol, library, sender, epoch of the sender's feed, then
+ * Every message is one array: kind, protocol, library, sender, the time its session began, epoch of its feed, then
  *
  *     HELLO  models [[resource, columns] ...], question
  *     WANT   question
- *     PAGE   number, ranges [[resource, after, upto, last, rows] ...], end
+ *     PAGE   session, number, ranges [[resource, after, upto, last, rows] ...], end
  *     NEWS   (nothing)
  *
  * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who does not know
- * yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has its question's number.
+ * yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its question.
  * Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask for more memory than
  * the message is long, and every field is checked after. What is decoded points into the message.
  */
@@ -64,11 +64,13 @@ typedef struct tide__message {
     int kind;
     uuid_t library;
     uuid_t from;
+    tide_time session;
     tide_time epoch;
     tide__question question; /* HELLO, WANT */
     size_t offer_count;      /* HELLO */
     tide__offer offers[TIDE_MODELS_MAX];
-    uint32_t number; /* PAGE */
+    tide_time to_session; /* PAGE */
+    uint32_t number;
     size_t range_count;
     tide__range ranges[TIDE_MODELS_MAX];
     bool end;
@@ -97,9 +99,9 @@ void tide__buffer_free(tide__buffer *buffer);
 void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size);
 void tide__packer(tide__buffer *buffer, msgpack_packer *packer);
 
-/* The array's head with `fields` fields behind the five of every message. */
+/* The array's head with `fields` fields behind the six of every message. */
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, tide_time epoch);
+                     const uuid_t from, tide_time session, tide_time epoch);
 void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
 void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
 void tide__pack_time(msgpack_packer *p, tide_time time);

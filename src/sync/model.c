@@ -150,9 +150,11 @@ static int check_table(tide_sync *sync, const tide_model *m, char **row)
         return rc;
     }
     rc = ask(sync,
+             /* One that is not the row number itself (INTEGER PRIMARY KEY DESC) has an index. */
              sqlite3_mprintf("SELECT max(name) FROM pragma_table_info(%Q) WHERE pk > 0 "
-                             "HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER'",
-                             m->table),
+                             "HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER' AND NOT EXISTS "
+                             "(SELECT 1 FROM pragma_index_list(%Q) WHERE origin = 'pk')",
+                             m->table, m->table),
              row);
     if (rc == TIDE_ABSENT) {
         rc = tide__fail(&sync->detail, TIDE_EMODEL,
@@ -160,6 +162,21 @@ static int check_table(tide_sync *sync, const tide_model *m, char **row)
                         m->resource, m->table);
     }
     return rc;
+}
+
+/* Keys are compared byte by byte on every device, so they must be here too. */
+static int check_collation(tide_sync *sync, const tide_model *m)
+{
+    const char *collation = NULL;
+    if (sqlite3_table_column_metadata(sync->db, "main", m->table, m->key, NULL, &collation, NULL,
+                                      NULL, NULL) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, m->table, &sync->detail);
+    }
+    return sqlite3_stricmp(collation, "BINARY") == 0
+               ? TIDE_OK
+               : tide__fail(&sync->detail, TIDE_EMODEL,
+                            "model %s: %s.%s has collation %s, not BINARY", m->resource, m->table,
+                            m->key, collation);
 }
 
 static int check_columns(tide_sync *sync, const tide_model *m, const char *row)
@@ -177,6 +194,9 @@ static int check_columns(tide_sync *sync, const tide_model *m, const char *row)
                             "NOCASE FROM pragma_index_info(l.name) i)",
                             m->table, m->key),
             m->key, "must be UNIQUE on its own");
+    }
+    if (rc == TIDE_OK) {
+        rc = check_collation(sync, m);
     }
     for (size_t i = 0; rc == TIDE_OK && i < m->column_count; i++) {
         rc = require(sync, m,

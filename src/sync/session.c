@@ -33,6 +33,7 @@
 
 struct tide_session {
     tide_sync *sync;
+    tide_time began; /* tells this session from others of this device */
     tide_session_options options;
     tide__model *order[TIDE_MODELS_MAX];
     bool closed;
@@ -44,6 +45,7 @@ struct tide_session {
     bool peer_known;    /* its HELLO is here, its models fit */
     uuid_t peer;
     tide_time peer_epoch;
+    tide_time peer_session; /* the one we talk with; an older one of the peer is over */
 
     bool ask;        /* our question is due */
     bool asked;      /* it is under way, and an answer is awaited */
@@ -54,7 +56,8 @@ struct tide_session {
     int64_t now_ns;
     int64_t deadline_ns; /* of what is awaited */
 
-    bool answer; /* the peer's question is due an answer */
+    bool questioned; /* `question` is of the peer's session */
+    bool answer;     /* and is due an answer */
     tide__question question;
     char names[TIDE_MODELS_MAX][TIDE_MODEL_NAME_MAX]; /* of that question */
     bool peer_complete;
@@ -99,6 +102,11 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
         return rc;
     }
     session->sync = sync;
+    session->began = tide__now(sync);
+    if (session->began <= sync->last_session) {
+        session->began = sync->last_session + 1;
+    }
+    sync->last_session = session->began;
     session->options = o;
     session->ask = true;
     if (o.peer != NULL) {
@@ -221,7 +229,7 @@ static int send_question(tide_session *session)
     }
     tide__packer(&session->out, &packer);
     tide__pack_head(&packer, hello ? TIDE__HELLO : TIDE__WANT, hello ? 2 : 1, sync->library,
-                    sync->device, sync->epoch);
+                    sync->device, session->began, sync->epoch);
     if (hello) {
         pack_models(&packer, session);
     }
@@ -238,8 +246,9 @@ static int send_page(tide_session *session)
 {
     size_t rows = 0;
     bool end = false;
-    int rc = tide__feed_page(session->sync, &session->question, session->peer, &session->out, &rows,
-                             &end);
+    tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
+    int rc = tide__feed_page(session->sync, &session->question, &asker, session->began,
+                             &session->out, &rows, &end);
     session->answer = false;
     if (rc == TIDE_OK) {
         /* It asked from its marks, and nothing lies behind them. */
@@ -268,7 +277,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
         msgpack_packer packer;
         tide__packer(&session->out, &packer);
         tide__pack_head(&packer, TIDE__NEWS, 0, session->sync->library, session->sync->device,
-                        session->sync->epoch);
+                        session->began, session->sync->epoch);
         session->news = false;
         session->news_sent = true;
         session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
@@ -328,9 +337,14 @@ static int check_offers(tide_session *session, const tide__message *message)
     return TIDE_OK;
 }
 
-/* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. */
+/* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One that was
+ * overtaken says nothing about where the peer stands now. */
 static void keep_question(tide_session *session, const tide__question *question)
 {
+    if (session->questioned && (int32_t)(question->number - session->question.number) < 0) {
+        return;
+    }
+    session->questioned = true;
     session->question = *question;
     for (size_t i = 0; i < question->count; i++) {
         const tide__name *name = &question->wants[i].resource;
@@ -353,8 +367,17 @@ static int hear_hello(tide_session *session, const tide__message *message)
         session->peer_known = true;
         /* Now that we know whose feed our marks are about; unless we knew, and have asked. */
         session->ask = session->ask || !session->peer_expected;
-        enter_state(session, TIDE_CATCHING_UP);
+        if (!session->paused) {
+            enter_state(session, TIDE_CATCHING_UP);
+        }
+    } else if (message->session > session->peer_session) {
+        /* The peer has begun anew, and knows nothing of us: so do we. */
+        session->questioned = false;
+        session->peer_heard = false;
+        session->ask = !session->paused;
+        session->number++;
     }
+    session->peer_session = message->session;
     session->peer_epoch = message->epoch;
     keep_question(session, &message->question);
     return TIDE_OK;
@@ -387,10 +410,9 @@ static int judge_range(tide_session *session, const tide__message *message,
     }
     bool absent = out->mark.watermark == TIDE_TIME_NONE;
     if (!absent && out->mark.epoch != message->epoch) {
-        bool older = out->mark.epoch != TIDE_TIME_NONE && message->epoch < out->mark.epoch;
-        out->restart = !older && range->after == TIDE_TIME_NONE;
+        out->restart = range->after == TIDE_TIME_NONE;
         out->apply = out->restart;
-        *gap = *gap || (!older && !out->restart);
+        *gap = *gap || !out->restart;
         return TIDE_OK;
     }
     *gap = *gap || range->after > out->mark.watermark;
@@ -428,7 +450,7 @@ static int write_rows(tide_session *session, const tide__message *message, judge
 {
     tide_value values[TIDE_COLUMNS_MAX];
     tide__apply apply;
-    int rc = tide__apply_begin(&apply, session->sync, session->peer);
+    int rc = tide__apply_begin(&apply, session->sync, session->peer, message->epoch);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -458,7 +480,7 @@ static int raise_marks(tide_session *session, const tide__message *message, cons
         }
         int rc =
             judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
-        if (rc >= 0) {
+        if (rc >= 0 && range->upto != TIDE_TIME_NONE) {
             rc = tide_watermarks_advance_range(marks, session->peer, resource, range->after,
                                                range->upto, message->epoch);
         }
@@ -541,10 +563,12 @@ static int apply_page(tide_session *session, const tide__message *message)
 
 static int hear_page(tide_session *session, const tide__message *message)
 {
-    session->peer_heard = session->peer_known;
-    if (!session->peer_known || session->paused || !session->asked ||
-        message->number != session->number) {
-        return TIDE_OK; /* nobody waits for it: a repetition, late, or too early */
+    if (message->to_session != session->began) {
+        return TIDE_OK; /* an answer to an earlier session of ours */
+    }
+    session->peer_heard = true;
+    if (session->paused || !session->asked || message->number != session->number) {
+        return TIDE_OK; /* nobody waits for it: a repetition, or late */
     }
     session->peer_epoch = message->epoch;
     return apply_page(session, message);
@@ -565,15 +589,17 @@ int tide_session_receive(tide_session *session, const void *bytes, size_t size)
     int rc = tide__message_decode(message, bytes, size, &session->sync->detail);
     if (rc == TIDE_OK) {
         rc = check_sender(session, message);
-        if (rc != TIDE_OK) {
-            /* not ours */
+        if (rc != TIDE_OK || (session->peer_known && message->session < session->peer_session)) {
+            /* not for us, or of a session of the peer that is over */
         } else if (message->kind == TIDE__HELLO) {
             rc = hear_hello(session, message);
+        } else if (!session->peer_known || message->session != session->peer_session) {
+            /* its HELLO is still to come */
         } else if (message->kind == TIDE__PAGE) {
             rc = hear_page(session, message);
-        } else if (session->peer_known && message->kind == TIDE__WANT) {
+        } else if (message->kind == TIDE__WANT) {
             keep_question(session, &message->question);
-        } else if (session->peer_known && !session->paused && !session->asked) {
+        } else if (!session->paused && !session->asked) {
             session->ask = true; /* NEWS */
         }
         tide__message_free(message);

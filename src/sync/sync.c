@@ -61,8 +61,8 @@ static int load_devices(tide_sync *sync)
     sqlite3_stmt *statement = NULL;
     tide__device *devices = NULL;
     size_t count = 0;
-    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid FROM tidemark_devices ORDER BY id",
-                               &statement, &sync->detail);
+    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, epoch FROM tidemark_devices", &statement,
+                               &sync->detail);
     while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
         const char *text = (const char *)sqlite3_column_text(statement, 1);
         tide__device *larger = tide__realloc(devices, (count + 1) * sizeof *devices);
@@ -72,6 +72,7 @@ static int load_devices(tide_sync *sync)
         }
         devices = larger;
         devices[count].id = sqlite3_column_int64(statement, 0);
+        devices[count].epoch = sqlite3_column_int64(statement, 2);
         if (text == NULL || uuid_parse(text, devices[count].uuid) != 0) {
             rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices holds no device id");
             break;
@@ -99,18 +100,28 @@ const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id)
     return NULL;
 }
 
-int tide__device_id(tide_sync *sync, const uuid_t uuid, sqlite3_int64 *id)
+sqlite3_int64 tide__device_find(const tide_sync *sync, const uuid_t uuid, tide_time epoch)
+{
+    for (size_t i = 0; i < sync->device_count; i++) {
+        if (sync->devices[i].epoch == epoch && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
+            return sync->devices[i].id;
+        }
+    }
+    return -1;
+}
+
+int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id)
 {
     char text[UUID_STR_LEN];
-    for (size_t i = 0; i < sync->device_count; i++) {
-        if (uuid_compare(sync->devices[i].uuid, uuid) == 0) {
-            *id = sync->devices[i].id;
-            return TIDE_OK;
-        }
+    *id = tide__device_find(sync, uuid, epoch);
+    if (*id >= 0) {
+        return TIDE_OK;
     }
     uuid_unparse_lower(uuid, text);
     int rc = tide__sql_run_made(
-        sync->db, sqlite3_mprintf("INSERT INTO tidemark_devices (uuid) VALUES (%Q)", text),
+        sync->db,
+        sqlite3_mprintf("INSERT INTO tidemark_devices (uuid, epoch) VALUES (%Q, %lld)", text,
+                        (long long)epoch),
         &sync->detail);
     if (rc == TIDE_OK) {
         *id = sqlite3_last_insert_rowid(sync->db);
@@ -421,7 +432,7 @@ int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_
         rc = check_change(sync, m, change);
     }
     if (rc == TIDE_OK) {
-        rc = tide__apply_begin(&apply, sync, peer);
+        rc = tide__apply_begin(&apply, sync, peer, 0);
     }
     if (rc != TIDE_OK) {
         return rc;
