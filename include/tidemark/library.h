@@ -51,7 +51,8 @@ TIDE_API void tide_library_options_init(tide_library_options *options);
  * The reason of a failure goes to options->sync->detail, wherever it arose.
  * TIDE_OK; TIDE_ENOENT: no such folder, or nothing in it that is a library; TIDE_EFORMAT: database.db or
  * sync.mdb is something else; the errors of tide_open, tide_sync_open and tide_sync_register. Nothing is
- * changed on failure, except that a half-made library may be left where none was. */
+ * changed on failure, except that files of a library may be left where none was, and that a database may have been
+ * given its identity. */
 TIDE_API int tide_library_open(const char *path, const tide_library_options *options,
                                tide_library **out);
 TIDE_API void tide_library_close(tide_library *library); /* NULL is allowed */

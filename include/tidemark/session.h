@@ -83,7 +83,8 @@ TIDE_API void tide_session_resume(tide_session *session);
 /* One of the states above. */
 TIDE_API int tide_session_state(const tide_session *session);
 
-/* 1 when we are READY and the peer has told by its marks that it has all of ours; else 0. */
+/* 1 when we are READY and the peer has told by its marks that it has all of ours, of every model that both
+ * have; else 0. A peer that is paused tells nothing. */
 TIDE_API int tide_session_is_complete(const tide_session *session);
 
 /* The peer's device id. TIDE_OK; TIDE_ABSENT: nothing heard yet. */

@@ -164,7 +164,7 @@ typedef int tide_each_fn(void *ctx, const uuid_t device, const uuid_t peer, cons
 
 /* Walks the marks in key order: by device, peer, resource, as text. NULL means any, so that one call
  * serves one device, one device and peer, one peer, one resource, or all. Pending advances are flushed
- * first. No snapshot is held while the callback runs: a mark that changes meanwhile is seen in its old or
+ * first, if there is space to. No snapshot is held while the callback runs: a mark that changes meanwhile is seen in its old or
  * new state, and every mark that stays is seen once. Cost: one seek per (device, peer) where `resource` or
  * `peer` skips, else one step per mark.
  * TIDE_OK: all seen; what the callback returned; an error. */

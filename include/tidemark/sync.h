@@ -15,6 +15,11 @@
  * (tide_sync_database): SQLite before 3.51.3 may, rarely, damage a WAL that two connections checkpoint at
  * once, and a connection of your own checkpoints by default.
  *
+ * What capture cannot see: rows that INSERT OR REPLACE deletes because of a UNIQUE column other than the key
+ * become deletions when the model is registered next; and what triggers and foreign key actions of your own do
+ * to other rows while a peer's rows are applied is not stamped (rows deleted or inserted that way are found
+ * at the next registration). Do not use an engine across fork: SQLite does not allow it.
+ *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database stayed
  * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT. tide_sync_detail has the particulars.
@@ -57,8 +62,8 @@ typedef struct tide_event {
     uint32_t reserved;
 } tide_event;
 
-/* Called inside engine calls, after the transaction and the marks it tells of. The pointers are valid
- * during the call. Must not call the engine. */
+/* Called inside engine calls, after the transaction it tells of. The pointers are valid during the call. Must
+ * not call the engine. */
 typedef void tide_event_fn(void *ctx, const tide_event *event);
 
 typedef struct tide_sync_options {
@@ -97,8 +102,10 @@ TIDE_API int tide_sync_register(tide_sync *sync, const tide_model *model);
  * another device than the database. */
 TIDE_API int tide_sync_attach(tide_sync *sync, tide_watermarks *marks);
 
-/* The engine's own connection, for writing the application's rows. Do not close it, do not change its
- * pragmas, and have no transaction open when calling the engine (TIDE_EBUSY). */
+/* The engine's own connection, for writing the application's rows. Do not close it, leave journal_mode,
+ * synchronous, wal_autocheckpoint and recursive_triggers as they are, and have no transaction open when calling
+ * the engine (TIDE_EBUSY). foreign_keys is off, as SQLite has it by default; if you turn it on, a peer's row that
+ * violates one ends its session with TIDE_ECONSTRAINT. */
 TIDE_API struct sqlite3 *tide_sync_database(tide_sync *sync);
 
 TIDE_API void tide_sync_device(const tide_sync *sync, uuid_t device);

@@ -35,7 +35,7 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS device_resource_waterma
                              "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
                              ") WITHOUT ROWID;\n";
 
-enum { GET, PUT, PUT_EPOCH, REMOVE, REMOVE_EPOCH, LIST, STATEMENTS };
+enum { GET, PUT, PUT_EPOCH, REMOVE, REMOVE_EPOCH, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [GET] = "SELECT w.last_watermark, w.updated_at, e.epoch FROM device_resource_watermarks w"
@@ -51,10 +51,12 @@ static const char *const sql[STATEMENTS] = {
                " peer_device_uuid = ?2 AND (?3 IS NULL OR resource_type = ?3)",
     [REMOVE_EPOCH] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1 AND"
                      " peer_device_uuid = ?2 AND (?3 IS NULL OR resource_type = ?3)",
-    [LIST] = "SELECT resource_type, last_watermark FROM device_resource_watermarks"
-             " WHERE device_uuid = ?1 AND (?2 IS NULL OR peer_device_uuid = ?2)"
-             " ORDER BY resource_type",
 };
+
+static const char list_sql[] =
+    "SELECT resource_type, last_watermark FROM device_resource_watermarks"
+    " WHERE device_uuid = ?1 AND (?2 IS NULL OR peer_device_uuid = ?2)"
+    " ORDER BY resource_type";
 
 typedef struct sqlite_watermarks {
     tide_watermarks base;
@@ -157,21 +159,25 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
 static int list(sqlite_watermarks *self, const unsigned char *about, tide_watermark_fn *fn,
                 void *ctx)
 {
-    sqlite3_stmt *statement = bind(self, LIST, self->base.device, about, NULL);
-    int rc = TIDE_OK;
-    while ((rc = tide__sql_step(statement, &self->detail)) == TIDE_OK) {
+    /* A statement for each walk, because the callback may walk too. */
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare(self->db, list_sql, &statement, &self->detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    bind_uuid(statement, 1, self->base.device);
+    bind_uuid(statement, 2, about);
+    while (rc == TIDE_OK && (rc = tide__sql_step(statement, &self->detail)) == TIDE_OK) {
         tide_time watermark = TIDE_TIME_NONE;
         const char *resource = (const char *)sqlite3_column_text(statement, 0);
         rc = resource == NULL ? TIDE_ENOMEM : column_time(self, statement, 1, &watermark);
-        if (rc == TIDE_OK) {
-            rc = fn(ctx, resource, watermark);
-        }
-        if (rc != TIDE_OK) {
-            (void)sqlite3_reset(statement);
-            return rc;
+        if (rc == TIDE_OK && (rc = fn(ctx, resource, watermark)) != TIDE_OK) {
+            break;
         }
     }
-    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+    bool ended = sqlite3_stmt_busy(statement) == 0;
+    (void)sqlite3_finalize(statement);
+    return ended && rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
 static int each(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *fn, void *ctx)

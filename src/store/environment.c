@@ -174,6 +174,11 @@ static int open_mdb(tide__environment *environment, uint32_t max_readers, tide__
         }
         nanosleep(&pause, NULL);
     }
+    if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH) {
+        /* The data file has been looked at: it is the lock file, of another LMDB that has the store open. */
+        return tide__fail(detail, TIDE_EBUSY, "%s-lock: in use by another version of LMDB",
+                          environment->path);
+    }
     return tide__fail_lmdb(detail, rc, environment->path);
 }
 
@@ -350,10 +355,8 @@ static MDB_txn *pool_take(tide__environment *environment)
 static int snapshot(tide__environment *environment, MDB_txn **txn)
 {
     *txn = pool_take(environment);
-    if (*txn == NULL) {
-        return mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, txn);
-    }
-    int rc = mdb_txn_renew(*txn);
+    int rc =
+        *txn == NULL ? mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, txn) : mdb_txn_renew(*txn);
     /* LMDB reads the number of the last commit, then copies its meta page; a writer two commits ahead may
      * overwrite that page in between. */
     for (int tries = 0; rc == 0 && tries < SNAPSHOT_TRIES; tries++) {

@@ -316,6 +316,8 @@ int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail
 {
     /* LMDB: a header of two cache lines and one line for each reader. */
     off_t bytes = (off_t)(2 + max_readers) * 64;
+    struct flock user = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st;
     int rc = TIDE_OK;
     char *name = name_with(path, "-lock", "");
     if (name == NULL) {
@@ -325,9 +327,14 @@ int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail
     if (fd < 0) {
         rc = tide__fail_errno(detail, errno, name);
     } else {
-        int number = posix_fallocate(fd, 0, bytes);
-        if (number != 0 && number != EOPNOTSUPP) {
-            rc = tide__fail_errno(detail, number, name);
+        /* While another process has it mapped it must keep its length: LMDB takes the number of reader slots
+         * from the length, and the others have mapped fewer. */
+        bool used = fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
+        if (used && fstat(fd, &st) == 0) {
+            bytes = st.st_size;
+        }
+        if (bytes > 0 && fallocate(fd, 0, 0, bytes) != 0 && errno != EOPNOTSUPP) {
+            rc = tide__fail_errno(detail, errno, name);
         }
         close(fd);
     }

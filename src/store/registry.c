@@ -123,11 +123,7 @@ static int open_environment(const char *path, const tide_options *options, tide_
         if (rc != TIDE_OK) {
             return rc;
         }
-        if (options->notice != NULL) {
-            tide__detail text;
-            (void)tide__fail(&text, 0, "%s; moved to %s", why.text, moved_to);
-            options->notice(options->notice_ctx, TIDE_OK, text.text);
-        }
+        (void)tide__fail(moved, 0, "%s; moved to %s", why.text, moved_to);
         tide__free(moved_to);
         rc = TIDE_ENOENT;
     }
@@ -141,7 +137,8 @@ static int open_environment(const char *path, const tide_options *options, tide_
 }
 
 /* With the registry locked: a file that nobody here has open. */
-static int add(const char *path, const tide_options *options, entry **out, tide__detail *detail)
+static int add(const char *path, const tide_options *options, entry **out, tide__detail *moved,
+               tide__detail *detail)
 {
     struct stat st;
     int folder = -1;
@@ -151,7 +148,7 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
     }
     int rc = tide__folder_lock(path, &folder, detail);
     if (rc == TIDE_OK) {
-        rc = open_environment(path, options, &e->environment, detail);
+        rc = open_environment(path, options, &e->environment, moved, detail);
         close(folder);
     }
     if (rc == TIDE_OK && fstat(e->environment->fd, &st) != 0) {
@@ -172,7 +169,7 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
 }
 
 int tide__registry_acquire(const char *path, const tide_options *options, tide__core **out,
-                           tide__detail *detail)
+                           tide__detail *moved, tide__detail *detail)
 {
     char name[PATH_MAX];
     struct stat st;
@@ -189,7 +186,7 @@ int tide__registry_acquire(const char *path, const tide_options *options, tide__
     if (e == NULL && find(name, NULL) != NULL) {
         rc = tide__fail(detail, TIDE_EBUSY, "%s: replaced while this process has it open", path);
     } else if (e == NULL) {
-        rc = add(name, options, &e, detail);
+        rc = add(name, options, &e, moved, detail);
     }
     if (rc == TIDE_OK && e != NULL) {
         e->users++;

@@ -11,9 +11,10 @@
 #include "base/detail.h"
 #include "store/committer.h"
 
-/* The core of the file `path`, opened or created as `options` say, or shared. */
+/* The core of the file `path`, opened or created as `options` say, or shared. `moved` is empty, or says that
+ * a file was moved aside, why and where to. */
 int tide__registry_acquire(const char *path, const tide_options *options, tide__core **out,
-                           tide__detail *detail);
+                           tide__detail *moved, tide__detail *detail);
 
 /* Gives it back; the last one closes the environment. */
 void tide__registry_release(tide__core *core);

@@ -108,6 +108,7 @@ int tide_open(const char *path, const tide_options *options, tide_store **out)
 {
     tide_options o;
     tide__detail detail = {""};
+    tide__detail moved = {""};
     if (out == NULL) {
         return TIDE_EINVAL;
     }
@@ -124,7 +125,11 @@ int tide_open(const char *path, const tide_options *options, tide_store **out)
     }
     tide_store *store = tide__calloc(1, sizeof *store);
     if (rc == TIDE_OK) {
-        rc = store == NULL ? TIDE_ENOMEM : tide__registry_acquire(path, &o, &store->core, &detail);
+        rc = store == NULL ? TIDE_ENOMEM
+                           : tide__registry_acquire(path, &o, &store->core, &moved, &detail);
+    }
+    if (moved.text[0] != '\0' && o.notice != NULL) {
+        o.notice(o.notice_ctx, TIDE_OK, moved.text);
     }
     if (rc != TIDE_OK) {
         tide__free(store);
@@ -264,7 +269,7 @@ int tide_each(tide_store *store, const unsigned char *device, const unsigned cha
         return answer(store, TIDE_EINVAL, &detail);
     }
     rc = tide__core_flush(store->core, &detail);
-    if (rc == TIDE_OK) {
+    if (rc == TIDE_OK || rc == TIDE_EFULL || rc == TIDE_ENOSPC) {
         rc = tide__scan(store->core->environment, &filter, fn, ctx, &detail);
     }
     return answer(store, rc, &detail);

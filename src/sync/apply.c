@@ -22,7 +22,7 @@ int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t peer, ti
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__sql_run(sync->db, "UPDATE tidemark_state SET applying = 1", &sync->detail);
+    rc = tide__sql_run(sync->db, "UPDATE main.tidemark_state SET applying = 1", &sync->detail);
     if (rc == TIDE_OK) {
         rc = tide__device_id(sync, peer, epoch, &apply->source);
     }
@@ -35,7 +35,7 @@ int tide__apply_end(tide__apply *apply, int answer)
     if (answer == TIDE_OK) {
         answer = tide__sql_run_made(
             sync->db,
-            sqlite3_mprintf("UPDATE tidemark_state SET applying = 0, floor = max(floor, %lld)",
+            sqlite3_mprintf("UPDATE main.tidemark_state SET applying = 0, floor = max(floor, %lld)",
                             (long long)apply->newest),
             &sync->detail);
     }
@@ -46,13 +46,13 @@ int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time
 {
     tide_time now = tide__now(sync);
     tide_time ahead = (tide_time)sync->max_clock_ahead_ms * 1000000;
-    if (version <= now || version - now <= ahead) {
+    if (version <= now || (uint64_t)version - (uint64_t)now <= (uint64_t)ahead) {
         return TIDE_OK;
     }
-    return tide__fail(&sync->detail, TIDE_ECLOCK,
-                      "%s: a version lies %lld s ahead of our clock, allowed are %u ms",
-                      model->resource, (long long)((version - now) / 1000000000),
-                      sync->max_clock_ahead_ms);
+    return tide__fail(
+        &sync->detail, TIDE_ECLOCK,
+        "%s: a version lies %lld s ahead of our clock, allowed are %u ms", model->resource,
+        (long long)(((uint64_t)version - (uint64_t)now) / 1000000000), sync->max_clock_ahead_ms);
 }
 
 /* ---- binding ------------------------------------------------------------------------------------ */
@@ -68,8 +68,8 @@ static void bind_value(sqlite3_stmt *statement, int at, const tide_value *value)
         (void)sqlite3_bind_double(statement, at, value->real);
         break;
     case TIDE_STRING:
-        (void)sqlite3_bind_text64(statement, at, value->data, value->bytes, SQLITE_STATIC,
-                                  SQLITE_UTF8);
+        (void)sqlite3_bind_text64(statement, at, value->bytes == 0 ? "" : value->data, value->bytes,
+                                  SQLITE_STATIC, SQLITE_UTF8);
         break;
     case TIDE_BYTES:
         if (value->bytes == 0) { /* a NULL pointer would mean NULL */
@@ -87,6 +87,17 @@ static void bind_value(sqlite3_stmt *statement, int at, const tide_value *value)
 static int run(tide__apply *apply, sqlite3_stmt *statement)
 {
     return tide__sql_done(statement, &apply->sync->detail);
+}
+
+/* The same for a statement that must have changed one row: ON CONFLICT IGNORE and RAISE(IGNORE) refuse in
+ * silence. */
+static int run_one(tide__apply *apply, sqlite3_stmt *statement)
+{
+    int rc = run(apply, statement);
+    return rc != TIDE_OK || sqlite3_changes(apply->sync->db) == 1
+               ? rc
+               : tide__fail(&apply->sync->detail, TIDE_ECONSTRAINT,
+                            "ignored by the table or a trigger");
 }
 
 static int run_with_key(tide__apply *apply, sqlite3_stmt *statement, const tide_value *key)
@@ -127,14 +138,16 @@ static int find(tide__apply *apply, tide__model *m, const tide_value *key, prese
     return TIDE_OK;
 }
 
-/* Whether the change's (version, device) is larger than what is here. */
-static bool newer(const tide__apply *apply, const tide_change *change, const present *here)
+/* TIDE_OK: the change's (version, device) is larger than what is here; TIDE_STALE. */
+static int compare(tide__apply *apply, const tide_change *change, const present *here)
 {
-    if ((!here->alive && !here->gone) || change->version != here->version) {
-        return (!here->alive && !here->gone) || change->version > here->version;
+    const unsigned char *device = NULL;
+    bool known = here->alive || here->gone;
+    if (!known || change->version != here->version) {
+        return !known || change->version > here->version ? TIDE_OK : TIDE_STALE;
     }
-    const unsigned char *device = tide__device_uuid(apply->sync, here->device);
-    return device == NULL || uuid_compare(change->version_device, device) > 0;
+    int rc = tide__device_uuid(apply->sync, here->device, &device);
+    return rc != TIDE_OK || uuid_compare(change->version_device, device) > 0 ? rc : TIDE_STALE;
 }
 
 static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)
@@ -190,7 +203,7 @@ static int write_live(tide__apply *apply, tide__model *m, const tide_change *cha
     for (size_t i = 0; i < change->value_count; i++) {
         bind_value(statement, (int)i + 2, &change->values[i]);
     }
-    int rc = run(apply, statement);
+    int rc = run_one(apply, statement);
     if (rc == TIDE_OK) {
         rc = stamp(apply, m, change,
                    here->alive ? here->row : sqlite3_last_insert_rowid(apply->sync->db));
@@ -207,7 +220,8 @@ static int write_gone(tide__apply *apply, tide__model *m, const tide_change *cha
 {
     int rc = stamp(apply, m, change, 0);
     if (rc == TIDE_OK && here->alive) {
-        rc = run_with_row(apply, m->statements[TIDE__DELETE], here->row);
+        (void)sqlite3_bind_int64(m->statements[TIDE__DELETE], 1, here->row);
+        rc = run_one(apply, m->statements[TIDE__DELETE]);
         if (rc == TIDE_OK) {
             rc = run_with_row(apply, m->statements[TIDE__UNSTAMP], here->row);
         }
@@ -225,9 +239,10 @@ int tide__apply_row(tide__apply *apply, tide__model *m, const tide_change *chang
     if (rc != TIDE_OK) {
         return rc;
     }
-    if (!newer(apply, change, &here)) {
-        apply->sync->metrics.changes_stale++;
-        return TIDE_STALE;
+    rc = compare(apply, change, &here);
+    if (rc != TIDE_OK) {
+        apply->sync->metrics.changes_stale += rc == TIDE_STALE;
+        return rc;
     }
     rc =
         change->deleted ? write_gone(apply, m, change, &here) : write_live(apply, m, change, &here);

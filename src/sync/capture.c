@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 
 static const char identity_schema[] =
-    "CREATE TABLE IF NOT EXISTS tidemark_state (\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_state (\n"
     "    id INTEGER PRIMARY KEY CHECK (id = 1),\n"
     "    format INTEGER NOT NULL,\n"
     "    device TEXT NOT NULL,\n"
@@ -17,7 +17,7 @@ static const char identity_schema[] =
     "    floor INTEGER NOT NULL,   -- every new stamp is above it\n"
     "    applying INTEGER NOT NULL -- 1 inside the engine's own transactions\n"
     ");\n"
-    "CREATE TABLE IF NOT EXISTS tidemark_devices (\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_devices (\n"
     "    id INTEGER PRIMARY KEY,   -- 0 is this device\n"
     "    uuid TEXT NOT NULL,\n"
     "    epoch INTEGER NOT NULL,   -- of the feed that rows came from; 0: as the maker of versions\n"
@@ -46,9 +46,9 @@ static int differs(tide_sync *sync, const char *what, const char *stored, const 
 static int read_identity(tide_sync *sync, const unsigned char *device, const unsigned char *library)
 {
     sqlite3_stmt *statement = NULL;
-    int rc =
-        tide__sql_prepare(sync->db, "SELECT format, device, library, epoch FROM tidemark_state",
-                          &statement, &sync->detail);
+    int rc = tide__sql_prepare(sync->db,
+                               "SELECT format, device, library, epoch FROM main.tidemark_state",
+                               &statement, &sync->detail);
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
     }
@@ -88,8 +88,8 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     sync->epoch = tide__now(sync);
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0);"
-                        "INSERT INTO tidemark_devices VALUES (0, %Q, 0);",
+        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0);"
+                        "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
                         TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch,
                         device_text),
         &sync->detail);
@@ -117,9 +117,9 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
 char *tide__capture_next(const tide__model *m)
 {
     return sqlite3_mprintf("max(" NOW ", 1 + max("
-                           "ifnull((SELECT max(stamp) FROM \"tidemark_%w_rows\"), 0), "
-                           "ifnull((SELECT max(stamp) FROM \"tidemark_%w_gone\"), 0), "
-                           "(SELECT floor FROM tidemark_state)))",
+                           "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_rows\"), 0), "
+                           "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0), "
+                           "(SELECT floor FROM main.tidemark_state)))",
                            m->resource, m->resource);
 }
 
@@ -128,17 +128,20 @@ static int make_tables(tide_sync *sync, const tide__model *m)
     return tide__sql_run_made(
         sync->db,
         sqlite3_mprintf(
-            "CREATE TABLE IF NOT EXISTS \"tidemark_%w_rows\" (row INTEGER PRIMARY KEY, key NOT NULL, "
+            "CREATE TABLE IF NOT EXISTS main.\"tidemark_%w_rows\" (row INTEGER PRIMARY KEY, key NOT NULL, "
             "stamp INTEGER NOT NULL, version INTEGER, device INTEGER NOT NULL, "
             "source INTEGER NOT NULL);"
-            "CREATE INDEX IF NOT EXISTS \"tidemark_%w_rows_stamp\" ON \"tidemark_%w_rows\"(stamp);"
-            "CREATE TABLE IF NOT EXISTS \"tidemark_%w_gone\" (key NOT NULL PRIMARY KEY, "
+            "CREATE INDEX IF NOT EXISTS main.\"tidemark_%w_rows_stamp\" ON \"tidemark_%w_rows\"(stamp);"
+            "CREATE TABLE IF NOT EXISTS main.\"tidemark_%w_gone\" (key NOT NULL PRIMARY KEY, "
             "stamp INTEGER NOT NULL, version INTEGER, device INTEGER NOT NULL, "
             "source INTEGER NOT NULL) WITHOUT ROWID;"
-            "CREATE INDEX IF NOT EXISTS \"tidemark_%w_gone_stamp\" ON \"tidemark_%w_gone\"(stamp);",
+            "CREATE INDEX IF NOT EXISTS main.\"tidemark_%w_gone_stamp\" ON \"tidemark_%w_gone\"(stamp);",
             m->resource, m->resource, m->resource, m->resource, m->resource, m->resource),
         &sync->detail);
 }
+
+/* How SQLite begins the text of a trigger it stores, whatever schema it was created in. */
+#define CREATE "CREATE TRIGGER "
 
 /* The pieces of trigger bodies. None of them can meet a conflict, because the conflict clause of the
  * statement that fires a trigger (INSERT OR IGNORE) would replace ours. The newest stamp is read before
@@ -156,15 +159,16 @@ static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next)
         m->resource, m->key, next, m->row, m->resource, m->row, m->key, next, m->resource, m->row);
 }
 
-static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next)
+static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next, const char *when)
 {
     sqlite3_str_appendf(s,
                         "  UPDATE \"tidemark_%w_gone\" SET stamp = %s, version = NULL, device = 0, "
-                        "source = 0 WHERE key = OLD.\"%w\";\n"
+                        "source = 0 WHERE key = OLD.\"%w\"%s;\n"
                         "  INSERT INTO \"tidemark_%w_gone\" SELECT OLD.\"%w\", %s, NULL, 0, 0 "
                         "WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" "
-                        "WHERE key = OLD.\"%w\");\n",
-                        m->resource, next, m->key, m->resource, m->key, next, m->resource, m->key);
+                        "WHERE key = OLD.\"%w\")%s;\n",
+                        m->resource, next, m->key, when, m->resource, m->key, next, m->resource,
+                        m->key, when);
 }
 
 /* REPLACE may have deleted the row that had this row number, and told no trigger. */
@@ -183,21 +187,34 @@ static void stamp_displaced(sqlite3_str *s, const tide__model *m, const char *ne
 
 static void trigger_head(sqlite3_str *s, const tide__model *m, const char *name)
 {
-    sqlite3_str_appendf(s, "CREATE TRIGGER \"tidemark_%w_%s\" AFTER ", m->resource, name);
+    sqlite3_str_appendf(s, CREATE "\"tidemark_%w_%s\" AFTER ", m->resource, name);
 }
 
 static void trigger_body(sqlite3_str *s, const tide__model *m, const char *condition)
 {
-    sqlite3_str_appendf(s, " ON \"%w\" WHEN (SELECT applying FROM tidemark_state) = 0%s\nBEGIN\n",
+    sqlite3_str_appendf(s, " \"%w\" WHEN (SELECT applying FROM tidemark_state) = 0%s\nBEGIN\n",
                         m->table, condition);
+}
+
+/* A trigger of somebody else may have run before ours and deleted the row. */
+static char *row_alive(const tide__model *m)
+{
+    return sqlite3_mprintf(" AND EXISTS (SELECT 1 FROM \"%w\" WHERE \"%w\" = NEW.\"%w\" "
+                           "AND \"%w\" IS NEW.\"%w\")",
+                           m->table, m->row, m->row, m->key, m->key);
 }
 
 static char *insert_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
+    char *alive = row_alive(m);
+    if (alive == NULL) {
+        return sqlite3_str_finish(s);
+    }
     trigger_head(s, m, "insert");
-    sqlite3_str_appendf(s, "INSERT");
-    trigger_body(s, m, "");
+    sqlite3_str_appendf(s, "INSERT ON");
+    trigger_body(s, m, alive);
+    sqlite3_free(alive);
     stamp_displaced(s, m, next, "");
     stamp_row(s, m, next);
     sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\nEND",
@@ -205,14 +222,20 @@ static char *insert_trigger(const tide__model *m, const char *next)
     return sqlite3_str_finish(s);
 }
 
-/* A change of what travels, under the same key and row number. */
-static char *update_trigger(const tide__model *m, const char *next)
+static void update_head(sqlite3_str *s, const tide__model *m)
 {
-    sqlite3_str *s = sqlite3_str_new(NULL);
     trigger_head(s, m, "update");
     for (size_t i = 0; i < m->column_count; i++) {
         sqlite3_str_appendf(s, "%s \"%w\"", i == 0 ? "UPDATE OF" : ",", m->columns[i]);
     }
+    sqlite3_str_appendf(s, " ON");
+}
+
+/* A change of what travels, under the same key and row number. */
+static char *update_trigger(const tide__model *m, const char *next)
+{
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    update_head(s, m);
     trigger_body(s, m, "");
     stamp_row(s, m, next);
     sqlite3_str_appendf(s, "END");
@@ -222,29 +245,31 @@ static char *update_trigger(const tide__model *m, const char *next)
 /* A change of key or row number: under the old key the row is gone. */
 static char *rekey_trigger(const tide__model *m, const char *next)
 {
-    char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
-    char *condition = sqlite3_mprintf(" AND (NEW.\"%w\" IS NOT OLD.\"%w\""
-                                      " OR NEW.\"%w\" <> OLD.\"%w\")",
-                                      m->key, m->key, m->row, m->row);
-    if (own == NULL || condition == NULL) {
-        sqlite3_free(own);
-        sqlite3_free(condition);
-        return NULL;
-    }
     sqlite3_str *s = sqlite3_str_new(NULL);
-    trigger_head(s, m, "rekey");
-    sqlite3_str_appendf(s, "UPDATE OF \"%w\", \"%w\"", m->key, m->row);
-    trigger_body(s, m, condition);
-    stamp_displaced(s, m, next, own);
-    stamp_gone(s, m, next);
-    stamp_row(s, m, next);
-    sqlite3_str_appendf(s,
-                        "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
-                        "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" "
-                        "AND row <> NEW.\"%w\";\nEND",
-                        m->resource, m->key, m->resource, m->row, m->row);
-    sqlite3_free(condition);
+    char *alive = row_alive(m);
+    char *changed = sqlite3_mprintf(" AND NEW.\"%w\" IS NOT OLD.\"%w\"", m->key, m->key);
+    char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
+    char *condition =
+        sqlite3_mprintf("%s AND (NEW.\"%w\" IS NOT OLD.\"%w\" OR NEW.\"%w\" <> OLD.\"%w\")", alive,
+                        m->key, m->key, m->row, m->row);
+    /* No list of columns: a row number also goes by the names rowid, oid and _rowid_. */
+    if (alive != NULL && changed != NULL && own != NULL && condition != NULL) {
+        trigger_head(s, m, "rekey");
+        sqlite3_str_appendf(s, "UPDATE ON");
+        trigger_body(s, m, condition);
+        stamp_displaced(s, m, next, own);
+        stamp_gone(s, m, next, changed);
+        stamp_row(s, m, next);
+        sqlite3_str_appendf(s,
+                            "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
+                            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" "
+                            "AND row <> NEW.\"%w\";\nEND",
+                            m->resource, m->key, m->resource, m->row, m->row);
+    }
+    sqlite3_free(alive);
+    sqlite3_free(changed);
     sqlite3_free(own);
+    sqlite3_free(condition);
     return sqlite3_str_finish(s);
 }
 
@@ -252,9 +277,9 @@ static char *delete_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
     trigger_head(s, m, "delete");
-    sqlite3_str_appendf(s, "DELETE");
+    sqlite3_str_appendf(s, "DELETE ON");
     trigger_body(s, m, "");
-    stamp_gone(s, m, next);
+    stamp_gone(s, m, next, "");
     sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\";\nEND",
                         m->resource, m->row);
     return sqlite3_str_finish(s);
@@ -269,7 +294,7 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
     }
     int rc = tide__sql_prepare_made(
         sync->db,
-        sqlite3_mprintf("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND "
+        sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND "
                         "name = 'tidemark_%q_%q' AND sql = %Q",
                         m->resource, name, sql),
         &statement, &sync->detail);
@@ -278,10 +303,11 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
     }
     (void)sqlite3_finalize(statement);
     if (rc == TIDE_ABSENT) {
-        rc = tide__sql_run_made(sync->db,
-                                sqlite3_mprintf("DROP TRIGGER IF EXISTS \"tidemark_%w_%w\"; %s",
-                                                m->resource, name, sql),
-                                &sync->detail);
+        rc = tide__sql_run_made(
+            sync->db,
+            sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"tidemark_%w_%w\";" CREATE "main.%s",
+                            m->resource, name, sql + sizeof CREATE - 1),
+            &sync->detail);
     }
     sqlite3_free(sql);
     return rc;
@@ -292,36 +318,37 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
 static const char *const repairs[] = {
     /* $R resource, $T table, $I row number, $K key, $N next stamp */
     /* a record whose key lives nowhere any more becomes a tombstone, */
-    "INSERT INTO \"tidemark_$R_gone\" SELECT r.key, n.next + row_number() OVER (ORDER BY r.row), NULL, "
-    "0, 0 FROM (SELECT $N AS next) n CROSS JOIN \"tidemark_$R_rows\" r "
-    "WHERE NOT EXISTS (SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key) "
-    "AND NOT EXISTS (SELECT 1 FROM \"$T\" t WHERE t.\"$K\" = r.key) "
-    "AND NOT EXISTS (SELECT 1 FROM \"tidemark_$R_gone\" g WHERE g.key = r.key)",
+    "INSERT INTO main.\"tidemark_$R_gone\" SELECT r.key, n.next + row_number() OVER (ORDER BY r.row), NULL, "
+    "0, 0 FROM (SELECT $N AS next) n CROSS JOIN main.\"tidemark_$R_rows\" r "
+    "WHERE NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key) "
+    "AND NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = r.key) "
+    "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_gone\" g WHERE g.key = r.key)",
     /* the newest stamp may be of a record that goes now, */
-    "UPDATE tidemark_state SET floor = max(floor, "
-    "ifnull((SELECT max(stamp) FROM \"tidemark_$R_rows\"), 0), "
-    "ifnull((SELECT max(stamp) FROM \"tidemark_$R_gone\"), 0)) WHERE EXISTS "
-    "(SELECT 1 FROM \"tidemark_$R_rows\" r WHERE NOT EXISTS "
-    "(SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)) OR EXISTS "
-    "(SELECT 1 FROM \"tidemark_$R_gone\" g JOIN \"$T\" t ON t.\"$K\" = g.key)",
+    "UPDATE main.tidemark_state SET floor = max(floor, "
+    "ifnull((SELECT max(stamp) FROM main.\"tidemark_$R_rows\"), 0), "
+    "ifnull((SELECT max(stamp) FROM main.\"tidemark_$R_gone\"), 0)) WHERE EXISTS "
+    "(SELECT 1 FROM main.\"tidemark_$R_rows\" r WHERE NOT EXISTS "
+    "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)) OR EXISTS "
+    "(SELECT 1 FROM main.\"tidemark_$R_gone\" g JOIN main.\"$T\" t ON t.\"$K\" = g.key)",
     /* records of rows that are not there, or have another key, go, */
-    "DELETE FROM \"tidemark_$R_rows\" AS r WHERE NOT EXISTS "
-    "(SELECT 1 FROM \"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)",
+    "DELETE FROM main.\"tidemark_$R_rows\" AS r WHERE NOT EXISTS "
+    "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)",
     /* rows without a record get one, */
-    "INSERT INTO \"tidemark_$R_rows\" SELECT t.\"$I\", t.\"$K\", "
+    "INSERT INTO main.\"tidemark_$R_rows\" SELECT t.\"$I\", t.\"$K\", "
     "n.next + row_number() OVER (ORDER BY t.\"$I\"), NULL, 0, 0 "
-    "FROM (SELECT $N AS next) n CROSS JOIN \"$T\" t "
-    "WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_$R_rows\" r WHERE r.row = t.\"$I\")",
+    "FROM (SELECT $N AS next) n CROSS JOIN main.\"$T\" t "
+    "WHERE NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_rows\" r WHERE r.row = t.\"$I\")",
     /* and a key that lives has no tombstone. */
-    "DELETE FROM \"tidemark_$R_gone\" AS g WHERE EXISTS "
-    "(SELECT 1 FROM \"$T\" t WHERE t.\"$K\" = g.key)",
+    "DELETE FROM main.\"tidemark_$R_gone\" AS g WHERE EXISTS "
+    "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = g.key)",
 };
 
-/* Other columns travel than before: every row of ours has changed for the others. */
+/* Other columns travel than before: every row of ours has changed for the others. Not so for shared models,
+ * where a newer version would undo what others wrote; there a new column travels with the next change. */
 static const char restamp[] =
-    "UPDATE \"tidemark_$R_rows\" SET version = NULL, stamp = x.stamp FROM (SELECT r.row, n.next + "
+    "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, stamp = x.stamp FROM (SELECT r.row, n.next + "
     "row_number() OVER (ORDER BY r.stamp) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
-    "\"tidemark_$R_rows\" r WHERE r.device = 0) x WHERE x.row = \"tidemark_$R_rows\".row";
+    "main.\"tidemark_$R_rows\" r WHERE r.device = 0) x WHERE x.row = \"tidemark_$R_rows\".row";
 
 /* Replaces the $-letters; identifiers stand between double quotes in the text. */
 static int run_for(tide_sync *sync, const tide__model *m, const char *next, const char *sql)
@@ -355,21 +382,23 @@ static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
     return rc;
 }
 
-/* Whether the model was captured before with other columns. */
-static int columns_changed(tide_sync *sync, const tide__model *m, const char *next, bool *changed)
+/* Whether the model was captured before with other columns: they stand in the head of the trigger. */
+static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
 {
     sqlite3_stmt *statement = NULL;
-    char *sql = m->column_count > 0 ? update_trigger(m, next) : sqlite3_mprintf("");
-    if (sql == NULL) {
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    update_head(s, m);
+    char *head = sqlite3_str_finish(s);
+    if (head == NULL) {
         return TIDE_ENOMEM;
     }
     int rc = tide__sql_prepare_made(
         sync->db,
-        sqlite3_mprintf("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND "
-                        "name = 'tidemark_%q_update' AND sql <> %Q",
-                        m->resource, sql),
+        sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND "
+                        "name = 'tidemark_%q_update' AND substr(sql, 1, length(%Q)) <> %Q",
+                        m->resource, head, head),
         &statement, &sync->detail);
-    sqlite3_free(sql);
+    sqlite3_free(head);
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
     }
@@ -390,9 +419,9 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
         rc = reconcile(sync, m, next);
     }
     if (rc == TIDE_OK) {
-        rc = columns_changed(sync, m, next, &changed);
+        rc = columns_changed(sync, m, &changed);
     }
-    if (rc == TIDE_OK && changed) {
+    if (rc == TIDE_OK && changed && m->ownership == TIDE_DEVICE_OWNED) {
         rc = run_for(sync, m, next, restamp);
     }
     if (rc == TIDE_OK) {

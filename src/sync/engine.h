@@ -75,6 +75,11 @@ struct tide_sync {
     tide_clock_fn *clock;
     void *clock_ctx;
     tide_time last_session; /* the newest session began then */
+    int wal_fd;             /* of the write-ahead log, for flushing it; -1 */
+    uint64_t commits;       /* of our connection */
+    uint64_t durable_commits; /* how many of them, and which data_version of the others, are flushed */
+    int64_t durable_version;
+    sqlite3_stmt *data_version;
     tide_metrics metrics;
     int checkpoint_code; /* of the last checkpoint that failed; 0 */
     tide__detail detail;
@@ -91,11 +96,18 @@ void tide__emit(const tide_sync *sync, const tide_event *event);
 int tide__begin(tide_sync *sync);
 int tide__end(tide_sync *sync, int answer);
 
-/* The number of a device (epoch 0) or of its feed; -1: it has none. */
-sqlite3_int64 tide__device_find(const tide_sync *sync, const uuid_t uuid, tide_time epoch);
-/* The same, given one if it has none (inside a transaction). */
+/* All inside a transaction, because what is not in memory is looked for in the table again: another engine
+ * may have given the number.
+ *
+ * The number of a device (epoch 0) or of its feed; -1: it has none. */
+int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
+/* The same, given one if it has none. */
 int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
-/* The device of a number; NULL if there is none, which only damage can bring about. */
-const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id);
+/* The device of a number. TIDE_OK; TIDE_ECORRUPT: there is none. */
+int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid);
+
+/* Makes durable what is committed, whoever wrote it and however: nothing leaves the device before. Inside a
+ * transaction, for what its snapshot shows. */
+int tide__make_durable(tide_sync *sync);
 
 #endif

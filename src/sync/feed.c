@@ -23,6 +23,7 @@ typedef struct page {
     uint32_t rows_left;
     size_t bytes_most; /* of the page; where the first row is larger, that row alone */
     size_t rows;
+    size_t items;
     tide__buffer ranges;
     size_t range_count;
 } page;
@@ -69,11 +70,10 @@ static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool
 {
     msgpack_packer packer;
     size_t before = rows->size;
-    const unsigned char *device =
-        tide__device_uuid(p->sync, sqlite3_column_int64(statement, AT_DEVICE));
-    if (device == NULL) {
-        return tide__fail(&p->sync->detail, TIDE_ECORRUPT,
-                          "tidemark_%s: a row of an unknown device", m->resource);
+    const unsigned char *device = NULL;
+    int rc = tide__device_uuid(p->sync, sqlite3_column_int64(statement, AT_DEVICE), &device);
+    if (rc != TIDE_OK) {
+        return rc;
     }
     tide__packer(rows, &packer);
     (void)msgpack_pack_array(&packer, 4 + (deleted ? 0 : m->column_count));
@@ -84,9 +84,10 @@ static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool
     for (size_t i = 0; !deleted && i < m->column_count; i++) {
         pack_column(&packer, statement, AT_VALUES + (int)i);
     }
-    if (rows->failed) {
+    if (rows->failed || sqlite3_errcode(p->sync->db) == SQLITE_NOMEM) {
         return TIDE_ENOMEM;
     }
+    p->items += 5 + m->column_count;
     if (rows->size - before > TIDE_ROW_MAX_BYTES) {
         return tide__fail(&p->sync->detail, TIDE_ELIMIT, "%s \"%.64s\": larger than %u bytes",
                           m->resource, (const char *)sqlite3_column_text(statement, AT_KEY),
@@ -98,7 +99,8 @@ static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool
 /* Whether one row more has a place; a page takes at least one. */
 static bool full(const page *p, const tide__buffer *rows)
 {
-    return p->rows > 0 && (p->rows_left == 0 || p->ranges.size + rows->size >= p->bytes_most);
+    return p->rows > 0 && (p->rows_left == 0 || p->items >= TIDE__ITEMS_MAX / 2 ||
+                           p->ranges.size + rows->size >= p->bytes_most);
 }
 
 /* Reads rows behind `after` in feed order until the page is full. *upto is the last stamp looked at. */
@@ -170,11 +172,10 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
             upto = head;
         }
         tide__packer(&p->ranges, &packer);
-        (void)msgpack_pack_array(&packer, 5);
+        (void)msgpack_pack_array(&packer, 4);
         tide__pack_text(&packer, m->resource, strlen(m->resource));
         tide__pack_time(&packer, after);
         tide__pack_time(&packer, upto);
-        (void)(*last ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
         (void)msgpack_pack_array(&packer, count);
         tide__buffer_append(&p->ranges, rows.bytes, rows.size);
         p->range_count++;
@@ -187,10 +188,10 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
 int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
                     tide_time session, tide__buffer *out, size_t *rows, bool *end)
 {
-    page p = {.sync = sync,
-              .asker = tide__device_find(sync, asker->peer, asker->epoch),
-              .rows_left = question->rows,
-              .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
+    page p = {.sync = sync, .rows_left = question->rows, .bytes_most = question->bytes};
+    if (p.bytes_most > PAGE_BYTES_MOST) {
+        p.bytes_most = PAGE_BYTES_MOST;
+    }
     msgpack_packer packer;
     if (sqlite3_get_autocommit(sync->db) == 0) {
         return tide__fail(&sync->detail, TIDE_EBUSY,
@@ -200,6 +201,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
     if (rc != TIDE_OK) {
         return rc;
     }
+    rc = tide__device_find(sync, asker->peer, asker->epoch, &p.asker);
     bool last = true;
     for (size_t i = 0; rc == TIDE_OK && last && i < question->count; i++) {
         const tide__want *want = &question->wants[i];
@@ -207,6 +209,9 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
         if (m != NULL) {
             rc = add_range(&p, m, want, &last);
         }
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__make_durable(sync);
     }
     (void)tide__sql_run(sync->db, "COMMIT", NULL); /* it only read */
     if (rc == TIDE_OK) {

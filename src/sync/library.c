@@ -1,7 +1,7 @@
 /* library.c - a library: the folder, its two files, and the built-in models.
  *
- * Opening goes: database (made whole under another name where it is missing), tables and columns of the
- * built-in models, the older protocol's global marks dropped, engine, models, store, watermarks.
+ * Opening goes: database (made whole under another name where it is missing), store, engine, tables and columns
+ * of the built-in models, the older protocol's global marks dropped, models, watermarks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,17 +59,17 @@ static const builtin builtins[] = {
       .key = "uuid",
       .columns = device_columns,
       .column_count = 1},
-     "CREATE TABLE IF NOT EXISTS devices ("
+     "CREATE TABLE IF NOT EXISTS main.devices ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT)"},
     {MODEL("location", "locations", location_columns, on_device),
-     "CREATE TABLE IF NOT EXISTS locations ("
+     "CREATE TABLE IF NOT EXISTS main.locations ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, path TEXT)"},
     {MODEL("entry", "entries", entry_columns, on_location),
-     "CREATE TABLE IF NOT EXISTS entries ("
+     "CREATE TABLE IF NOT EXISTS main.entries ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, location_uuid TEXT, parent_uuid TEXT, "
      "name TEXT, kind TEXT, size INTEGER, mtime TEXT)"},
     {MODEL("volume", "volumes", volume_columns, on_device),
-     "CREATE TABLE IF NOT EXISTS volumes ("
+     "CREATE TABLE IF NOT EXISTS main.volumes ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, "
      "mount_point TEXT, file_system TEXT, total_bytes INTEGER)"},
 };
@@ -169,11 +169,11 @@ static int exists(sqlite3 *db, char *sql, tide__detail *detail)
 
 static int has_column(sqlite3 *db, const char *table, const char *column, tide__detail *detail)
 {
-    return exists(
-        db,
-        sqlite3_mprintf("SELECT 1 FROM pragma_table_info(%Q) WHERE name = %Q COLLATE NOCASE", table,
-                        column),
-        detail);
+    return exists(db,
+                  sqlite3_mprintf(
+                      "SELECT 1 FROM pragma_table_info(%Q, 'main') WHERE name = %Q COLLATE NOCASE",
+                      table, column),
+                  detail);
 }
 
 /* A folder counts as a library when its database has been captured, or has a table of devices. */
@@ -210,12 +210,35 @@ static int complete_table(tide_sync *sync, const builtin *b)
         rc = has_column(sync->db, b->model.table, b->model.columns[i], &sync->detail);
         if (rc == TIDE_ABSENT) {
             rc = tide__sql_run_made(sync->db,
-                                    sqlite3_mprintf("ALTER TABLE \"%w\" ADD COLUMN \"%w\"",
+                                    sqlite3_mprintf("ALTER TABLE main.\"%w\" ADD COLUMN \"%w\"",
                                                     b->model.table, b->model.columns[i]),
                                     &sync->detail);
         }
     }
     return rc;
+}
+
+/* A column with an index cannot be dropped. */
+static int drop_indexes_on(tide_sync *sync, const char *column)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare_made(
+        sync->db,
+        sqlite3_mprintf(
+            "SELECT group_concat('DROP INDEX main.\"' || replace(l.name, '\"', '\"\"') || '\"',"
+            " ';') FROM pragma_index_list('devices', 'main') l WHERE l.origin = 'c' AND EXISTS"
+            " (SELECT 1 FROM pragma_index_info(l.name, 'main') i WHERE i.name = %Q COLLATE NOCASE)",
+            column),
+        &statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &sync->detail);
+    }
+    char *sql = NULL;
+    if (rc == TIDE_OK && sqlite3_column_type(statement, 0) == SQLITE_TEXT) {
+        sql = sqlite3_mprintf("%s", sqlite3_column_text(statement, 0));
+    }
+    (void)sqlite3_finalize(statement);
+    return rc != TIDE_OK || sql == NULL ? rc : tide__sql_run_made(sync->db, sql, &sync->detail);
 }
 
 /* Drops the two global marks of the older protocol. *dropped says whether there was one. */
@@ -227,8 +250,11 @@ static int drop_global_marks(tide_sync *sync, bool *dropped)
         rc = has_column(sync->db, "devices", columns[i], &sync->detail);
         if (rc == TIDE_OK) {
             *dropped = true;
+            rc = drop_indexes_on(sync, columns[i]);
+        }
+        if (rc == TIDE_OK) {
             rc = tide__sql_run_made(
-                sync->db, sqlite3_mprintf("ALTER TABLE devices DROP COLUMN \"%w\"", columns[i]),
+                sync->db, sqlite3_mprintf("ALTER TABLE main.devices DROP COLUMN \"%w\"", columns[i]),
                 &sync->detail);
         } else if (rc == TIDE_ABSENT) {
             rc = TIDE_OK;
@@ -270,8 +296,8 @@ static int ensure_own_row(tide_sync *sync, const char *name)
     }
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO devices (uuid, name) SELECT %Q, %Q WHERE NOT "
-                        "EXISTS (SELECT 1 FROM devices WHERE uuid = %Q)",
+        sqlite3_mprintf("INSERT INTO main.devices (uuid, name) SELECT %Q, %Q WHERE NOT "
+                        "EXISTS (SELECT 1 FROM main.devices WHERE uuid = %Q)",
                         uuid, name == NULL ? "" : name, uuid),
         &sync->detail);
 }
@@ -309,7 +335,7 @@ static void keep_notice(void *ctx, int code, const char *text)
     }
 }
 
-static int open_marks(opening *o, tide_library *library)
+static int open_store(opening *o, tide_library *library)
 {
     tide_options_init(&o->store_options);
     if (o->options.store != NULL) {
@@ -317,11 +343,7 @@ static int open_marks(opening *o, tide_library *library)
     }
     o->store_options.notice = keep_notice;
     o->store_options.notice_ctx = o;
-    int rc = tide_open(o->store, &o->store_options, &library->store);
-    if (rc == TIDE_OK) {
-        rc = tide_watermarks_open_lmdb(library->store, library->sync->device, &library->marks);
-    }
-    return rc == TIDE_OK ? tide_sync_attach(library->sync, library->marks) : rc;
+    return tide_open(o->store, &o->store_options, &library->store);
 }
 
 static int find_files(opening *o)
@@ -367,9 +389,16 @@ static int open_parts(opening *o, tide_library **out)
     if (library == NULL) {
         return rc == TIDE_OK ? TIDE_ENOMEM : rc;
     }
-    rc = open_engine(o, library);
+    /* The store first: opening it changes nothing that is there. */
+    rc = open_store(o, library);
     if (rc == TIDE_OK) {
-        rc = open_marks(o, library);
+        rc = open_engine(o, library);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide_watermarks_open_lmdb(library->store, library->sync->device, &library->marks);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide_sync_attach(library->sync, library->marks);
     }
     if (rc != TIDE_OK) {
         tide_library_close(library);

@@ -90,6 +90,7 @@ static bool measured(const unsigned char *p, size_t size)
     uint64_t open[DEPTH_MAX]; /* items still due at each depth */
     size_t depth = 0;
     size_t at = 0;
+    size_t items = 0;
     open[0] = 1;
     for (;;) {
         while (open[depth] == 0) {
@@ -100,8 +101,8 @@ static bool measured(const unsigned char *p, size_t size)
         }
         head h;
         open[depth]--;
-        if (at >= size || !read_head(p + at, size - at, &h) || size - at < h.head ||
-            size - at - h.head < h.payload + h.items) {
+        if (++items > TIDE__ITEMS_MAX || at >= size || !read_head(p + at, size - at, &h) ||
+            size - at < h.head || size - at - h.head < h.payload + h.items) {
             return false;
         }
         at += h.head + (size_t)h.payload;
@@ -269,12 +270,11 @@ static bool get_ranges(const msgpack_object *o, tide__message *out)
     for (size_t i = 0; i < out->range_count; i++) {
         const msgpack_object_array *r = array_of(&ranges->ptr[i]);
         tide__range *range = &out->ranges[i];
-        if (r == NULL || r->size != 5 || !get_resource(&r->ptr[0], &range->resource) ||
-            !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto) ||
-            !get_bool(&r->ptr[3], &range->last)) {
+        if (r == NULL || r->size != 4 || !get_resource(&r->ptr[0], &range->resource) ||
+            !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto)) {
             return false;
         }
-        range->rows = array_of(&r->ptr[4]);
+        range->rows = array_of(&r->ptr[3]);
         /* Rows lie in the range, so there are none where it is empty. */
         if (range->rows == NULL || range->upto < range->after ||
             (range->upto == range->after && range->rows->size > 0)) {

@@ -4,7 +4,7 @@
  *
  *     HELLO  models [[resource, columns] ...], question
  *     WANT   question
- *     PAGE   session, number, ranges [[resource, after, upto, last, rows] ...], end
+ *     PAGE   session, number, ranges [[resource, after, upto, rows] ...], end
  *     NEWS   (nothing)
  *
  * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who does not know
@@ -23,6 +23,9 @@
 #include "base/detail.h"
 
 #define TIDE__PROTOCOL 1
+
+/* Values of all kinds in one message: msgpack-c takes 24 bytes for each. */
+#define TIDE__ITEMS_MAX (2u << 20)
 
 enum { TIDE__HELLO = 1, TIDE__WANT = 2, TIDE__PAGE = 3, TIDE__NEWS = 4 };
 
@@ -54,8 +57,7 @@ typedef struct tide__offer {
 typedef struct tide__range {
     tide__name resource;
     tide_time after;
-    tide_time upto; /* TIDE_TIME_NONE: the feed is empty */
-    bool last;
+    tide_time upto;                   /* TIDE_TIME_NONE: the feed is empty */
     const msgpack_object_array *rows; /* each checked by tide__message_row */
 } tide__range;
 

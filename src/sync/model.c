@@ -151,9 +151,9 @@ static int check_table(tide_sync *sync, const tide_model *m, char **row)
     }
     rc = ask(sync,
              /* One that is not the row number itself (INTEGER PRIMARY KEY DESC) has an index. */
-             sqlite3_mprintf("SELECT max(name) FROM pragma_table_info(%Q) WHERE pk > 0 "
+             sqlite3_mprintf("SELECT max(name) FROM pragma_table_info(%Q, 'main') WHERE pk > 0 "
                              "HAVING count(*) = 1 AND upper(max(type)) = 'INTEGER' AND NOT EXISTS "
-                             "(SELECT 1 FROM pragma_index_list(%Q) WHERE origin = 'pk')",
+                             "(SELECT 1 FROM pragma_index_list(%Q, 'main') WHERE origin = 'pk')",
                              m->table, m->table),
              row);
     if (rc == TIDE_ABSENT) {
@@ -181,29 +181,31 @@ static int check_collation(tide_sync *sync, const tide_model *m)
 
 static int check_columns(tide_sync *sync, const tide_model *m, const char *row)
 {
-    int rc = require(sync, m,
-                     sqlite3_mprintf("SELECT 1 FROM pragma_table_info(%Q) WHERE name = %Q COLLATE "
-                                     "NOCASE AND \"notnull\" AND name <> %Q COLLATE NOCASE",
-                                     m->table, m->key, row),
-                     m->key, "must be a NOT NULL column other than the primary key");
+    int rc = require(
+        sync, m,
+        sqlite3_mprintf("SELECT 1 FROM pragma_table_info(%Q, 'main') WHERE name = %Q COLLATE "
+                        "NOCASE AND \"notnull\" AND name <> %Q COLLATE NOCASE",
+                        m->table, m->key, row),
+        m->key, "must be a NOT NULL column other than the primary key");
     if (rc == TIDE_OK) {
-        rc = require(
-            sync, m,
-            sqlite3_mprintf("SELECT 1 FROM pragma_index_list(%Q) l WHERE l.\"unique\" AND NOT "
-                            "l.partial AND (SELECT count(*) = 1 AND max(i.name) = %Q COLLATE "
-                            "NOCASE FROM pragma_index_info(l.name) i)",
-                            m->table, m->key),
-            m->key, "must be UNIQUE on its own");
+        rc = require(sync, m,
+                     sqlite3_mprintf(
+                         "SELECT 1 FROM pragma_index_list(%Q, 'main') l WHERE l.\"unique\" AND NOT "
+                         "l.partial AND (SELECT count(*) = 1 AND max(i.name) = %Q COLLATE "
+                         "NOCASE FROM pragma_index_info(l.name, 'main') i)",
+                         m->table, m->key),
+                     m->key, "must be UNIQUE on its own");
     }
     if (rc == TIDE_OK) {
         rc = check_collation(sync, m);
     }
     for (size_t i = 0; rc == TIDE_OK && i < m->column_count; i++) {
-        rc = require(sync, m,
-                     sqlite3_mprintf("SELECT 1 FROM pragma_table_xinfo(%Q) WHERE name = %Q COLLATE "
-                                     "NOCASE AND hidden = 0 AND name <> %Q COLLATE NOCASE",
-                                     m->table, m->columns[i], row),
-                     m->columns[i], "is not a column that can travel");
+        rc = require(
+            sync, m,
+            sqlite3_mprintf("SELECT 1 FROM pragma_table_xinfo(%Q, 'main') WHERE name = %Q COLLATE "
+                            "NOCASE AND hidden = 0 AND name <> %Q COLLATE NOCASE",
+                            m->table, m->columns[i], row),
+            m->columns[i], "is not a column that can travel");
     }
     return rc;
 }
@@ -243,7 +245,7 @@ int tide__model_make(tide_sync *sync, const tide_model *model, tide__model **out
 
 /* ---- statements --------------------------------------------------------------------------------- */
 
-/* Appends "sep first(name) sep ..." for each column; a NULL name in `format` stands for its number. */
+/* Appends `format` for each column's name. */
 static void append_columns(sqlite3_str *s, const tide__model *m, const char *format)
 {
     for (size_t i = 0; i < m->column_count; i++) {
@@ -258,17 +260,18 @@ static char *feed_live_sql(const tide__model *m)
         s, "SELECT r.stamp, ifnull(r.version, r.stamp), r.device, r.source, t.\"%w\"", m->key);
     append_columns(s, m, ", t.\"%w\"");
     /* CROSS JOIN: SQLite shall walk the stamps and look up the rows, not the other way round. */
-    sqlite3_str_appendf(s,
-                        " FROM \"tidemark_%w_rows\" r CROSS JOIN \"%w\" t ON t.\"%w\" = r.row "
-                        "WHERE r.stamp > ?1 ORDER BY r.stamp",
-                        m->resource, m->table, m->row);
+    sqlite3_str_appendf(
+        s,
+        " FROM main.\"tidemark_%w_rows\" r CROSS JOIN main.\"%w\" t ON t.\"%w\" = r.row "
+        "WHERE r.stamp > ?1 ORDER BY r.stamp",
+        m->resource, m->table, m->row);
     return sqlite3_str_finish(s);
 }
 
 static char *insert_sql(const tide__model *m)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(s, "INSERT INTO \"%w\" (\"%w\"", m->table, m->key);
+    sqlite3_str_appendf(s, "INSERT OR ABORT INTO main.\"%w\" (\"%w\"", m->table, m->key);
     append_columns(s, m, ", \"%w\"");
     sqlite3_str_appendf(s, ") VALUES (?1");
     for (size_t i = 0; i < m->column_count; i++) {
@@ -282,7 +285,7 @@ static char *insert_sql(const tide__model *m)
 static char *update_sql(const tide__model *m)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(s, "UPDATE \"%w\" SET ", m->table);
+    sqlite3_str_appendf(s, "UPDATE OR ABORT main.\"%w\" SET ", m->table);
     for (size_t i = 0; i < m->column_count; i++) {
         sqlite3_str_appendf(s, "%s\"%w\" = ?%d", i == 0 ? "" : ", ", m->columns[i], (int)i + 2);
     }
@@ -293,7 +296,6 @@ static char *update_sql(const tide__model *m)
     return sqlite3_str_finish(s);
 }
 
-/* A statement whose text needs only resource, table, row and key, in this order and each at most once. */
 static char *next_sql(const tide__model *m)
 {
     char *next = tide__capture_next(m);
@@ -310,45 +312,47 @@ static char *statement_sql(const tide__model *m, int which)
         return feed_live_sql(m);
     case TIDE__FEED_GONE:
         return sqlite3_mprintf("SELECT stamp, ifnull(version, stamp), device, source, key FROM "
-                               "\"tidemark_%w_gone\" WHERE stamp > ?1 ORDER BY stamp",
+                               "main.\"tidemark_%w_gone\" WHERE stamp > ?1 ORDER BY stamp",
                                r);
     case TIDE__HEAD:
         return sqlite3_mprintf(
-            "SELECT max(ifnull((SELECT max(stamp) FROM \"tidemark_%w_rows\"), 0), "
-            "ifnull((SELECT max(stamp) FROM \"tidemark_%w_gone\"), 0))",
+            "SELECT max(ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_rows\"), 0), "
+            "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0))",
             r, r);
     case TIDE__NEXT:
         return next_sql(m);
     case TIDE__FIND:
-        return sqlite3_mprintf("SELECT t.\"%w\", ifnull(r.version, r.stamp), r.device FROM \"%w\" t "
-                               "LEFT JOIN \"tidemark_%w_rows\" r ON r.row = t.\"%w\" "
-                               "WHERE t.\"%w\" = ?1",
-                               m->row, m->table, r, m->row, m->key);
+        return sqlite3_mprintf(
+            "SELECT t.\"%w\", ifnull(r.version, r.stamp), r.device FROM main.\"%w\" t "
+            "LEFT JOIN main.\"tidemark_%w_rows\" r ON r.row = t.\"%w\" "
+            "WHERE t.\"%w\" = ?1",
+            m->row, m->table, r, m->row, m->key);
     case TIDE__FIND_GONE:
-        return sqlite3_mprintf("SELECT 0, ifnull(version, stamp), device FROM \"tidemark_%w_gone\" "
-                               "WHERE key = ?1",
-                               r);
+        return sqlite3_mprintf(
+            "SELECT 0, ifnull(version, stamp), device FROM main.\"tidemark_%w_gone\" "
+            "WHERE key = ?1",
+            r);
     case TIDE__INSERT:
         return insert_sql(m);
     case TIDE__UPDATE:
         return update_sql(m);
     case TIDE__DELETE:
-        return sqlite3_mprintf("DELETE FROM \"%w\" WHERE \"%w\" = ?1", m->table, m->row);
+        return sqlite3_mprintf("DELETE FROM main.\"%w\" WHERE \"%w\" = ?1", m->table, m->row);
     case TIDE__STAMP:
-        return sqlite3_mprintf("INSERT OR REPLACE INTO \"tidemark_%w_rows\" "
+        return sqlite3_mprintf("INSERT OR REPLACE INTO main.\"tidemark_%w_rows\" "
                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                                r);
     case TIDE__UNSTAMP:
-        return sqlite3_mprintf("DELETE FROM \"tidemark_%w_rows\" WHERE row = ?1", r);
+        return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_rows\" WHERE row = ?1", r);
     case TIDE__STAMP_GONE:
-        return sqlite3_mprintf("INSERT OR REPLACE INTO \"tidemark_%w_gone\" "
+        return sqlite3_mprintf("INSERT OR REPLACE INTO main.\"tidemark_%w_gone\" "
                                "VALUES (?2, ?3, ?4, ?5, ?6)",
                                r);
     case TIDE__UNSTAMP_GONE:
-        return sqlite3_mprintf("DELETE FROM \"tidemark_%w_gone\" WHERE key = ?1", r);
+        return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_gone\" WHERE key = ?1", r);
     case TIDE__COUNT:
-        return sqlite3_mprintf("SELECT (SELECT count(*) FROM \"%w\"), "
-                               "(SELECT count(*) FROM \"tidemark_%w_gone\")",
+        return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
+                               "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
                                m->table, r);
     default:
         return NULL;

@@ -145,8 +145,8 @@ static int drive_far(tide_pipe *pipe)
             rc = carry(pipe, &pipe->to_near, bytes, size);
         }
     }
-    if (rc < 0 && rc != TIDE_ECLOSED) {
-        pipe->far_error = rc;
+    if (rc < 0 && !pipe->cut) {
+        pipe->far_error = rc; /* TIDE_ECLOSED: it was over before */
         tide_pipe_cut(pipe);
     }
     return pipe->cut ? TIDE_ECLOSED : TIDE_OK;

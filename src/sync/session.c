@@ -35,7 +35,9 @@ struct tide_session {
     tide_sync *sync;
     tide_time began; /* tells this session from others of this device */
     tide_session_options options;
-    tide__model *order[TIDE_MODELS_MAX];
+    tide__model *
+        order[TIDE_MODELS_MAX]; /* what this session follows: later models are for later sessions */
+    size_t order_count;
     bool closed;
     bool paused;
     bool owned_only; /* follow device-owned resources only */
@@ -45,6 +47,7 @@ struct tide_session {
     bool peer_known;    /* its HELLO is here, its models fit */
     uuid_t peer;
     tide_time peer_epoch;
+    size_t shared_count;    /* models that both have */
     tide_time peer_session; /* the one we talk with; an older one of the peer is over */
 
     bool ask;        /* our question is due */
@@ -102,6 +105,7 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
         return rc;
     }
     session->sync = sync;
+    session->order_count = sync->model_count;
     session->began = tide__now(sync);
     if (session->began <= sync->last_session) {
         session->began = sync->last_session + 1;
@@ -180,7 +184,7 @@ static int make_question(tide_session *session, tide__question *question)
     if (session->paused || !question->wanting) {
         return TIDE_OK;
     }
-    for (size_t i = 0; i < session->sync->model_count; i++) {
+    for (size_t i = 0; i < session->order_count; i++) {
         const tide__model *m = session->order[i];
         tide_mark mark;
         if (session->owned_only && m->ownership != TIDE_DEVICE_OWNED) {
@@ -203,10 +207,9 @@ static int make_question(tide_session *session, tide__question *question)
 
 static void pack_models(msgpack_packer *p, const tide_session *session)
 {
-    const tide_sync *sync = session->sync;
-    (void)msgpack_pack_array(p, sync->model_count);
-    for (size_t i = 0; i < sync->model_count; i++) {
-        const tide__model *m = sync->models[i];
+    (void)msgpack_pack_array(p, session->order_count);
+    for (size_t i = 0; i < session->order_count; i++) {
+        const tide__model *m = session->order[i];
         (void)msgpack_pack_array(p, 2);
         tide__pack_text(p, m->resource, strlen(m->resource));
         (void)msgpack_pack_array(p, m->column_count + 1);
@@ -242,6 +245,17 @@ static int send_question(tide_session *session)
     return TIDE_OK;
 }
 
+/* Whether the peer's question names everything it could follow: a paused or choosy one proves nothing. */
+static bool covers_all(const tide_session *session)
+{
+    size_t named = 0;
+    for (size_t i = 0; i < session->question.count; i++) {
+        const tide__name *name = &session->question.wants[i].resource;
+        named += tide__model_find(session->sync, name->text, name->length) != NULL;
+    }
+    return named >= session->shared_count;
+}
+
 static int send_page(tide_session *session)
 {
     size_t rows = 0;
@@ -252,7 +266,7 @@ static int send_page(tide_session *session)
     session->answer = false;
     if (rc == TIDE_OK) {
         /* It asked from its marks, and nothing lies behind them. */
-        session->peer_complete = end && rows == 0;
+        session->peer_complete = end && rows == 0 && covers_all(session);
     }
     return rc;
 }
@@ -316,6 +330,7 @@ static int check_sender(tide_session *session, const tide__message *message)
 /* The models both sides have must have the same columns in the same order. */
 static int check_offers(tide_session *session, const tide__message *message)
 {
+    session->shared_count = 0;
     for (size_t i = 0; i < message->offer_count; i++) {
         const tide__offer *offer = &message->offers[i];
         const tide__model *m =
@@ -323,6 +338,7 @@ static int check_offers(tide_session *session, const tide__message *message)
         if (m == NULL) {
             continue;
         }
+        session->shared_count++;
         bool same = offer->columns->size == m->column_count + 1;
         for (size_t c = 0; same && c < offer->columns->size; c++) {
             const char *name = c == 0 ? m->key : m->columns[c - 1];
@@ -341,8 +357,12 @@ static int check_offers(tide_session *session, const tide__message *message)
  * overtaken says nothing about where the peer stands now. */
 static void keep_question(tide_session *session, const tide__question *question)
 {
-    if (session->questioned && (int32_t)(question->number - session->question.number) < 0) {
+    int32_t later = (int32_t)(question->number - session->question.number);
+    if (session->questioned && later < 0) {
         return;
+    }
+    if (!session->questioned || later > 0) {
+        session->news_sent = false; /* it has heard of them, or will in the answer */
     }
     session->questioned = true;
     session->question = *question;
@@ -352,8 +372,8 @@ static void keep_question(tide_session *session, const tide__question *question)
         session->question.wants[i].resource.text = session->names[i];
     }
     session->answer = question->count > 0;
-    session->news_sent = false;
-    session->peer_complete = question->wanting && question->count == 0; /* it follows nothing */
+    session->peer_complete =
+        question->wanting && session->shared_count == 0; /* nothing to follow */
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -498,13 +518,18 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void count_page(tide_session *session, const tide__message *message, const judged *judgement,
-                       int64_t began_ns)
+static void count_time(tide_session *session, int64_t began_ns)
 {
     tide_metrics *metrics = &session->sync->metrics;
     uint64_t ns = (uint64_t)(monotonic_ns() - began_ns);
     metrics->apply_ns += ns;
     metrics->apply_max_ns = ns > metrics->apply_max_ns ? ns : metrics->apply_max_ns;
+}
+
+/* The rows are in, whatever becomes of the marks. */
+static void count_page(tide_session *session, const tide__message *message, const judged *judgement)
+{
+    tide_metrics *metrics = &session->sync->metrics;
     for (size_t i = 0; i < message->range_count; i++) {
         const judged *j = &judgement[i];
         metrics->changes_applied += j->written;
@@ -541,12 +566,13 @@ static int apply_page(tide_session *session, const tide__message *message)
         rc = write_rows(session, message, judgement);
     }
     if (rc == TIDE_OK) {
+        count_page(session, message, judgement);
         rc = raise_marks(session, message, judgement);
     }
     if (rc != TIDE_OK) {
         return rc;
     }
-    count_page(session, message, judgement, began_ns);
+    count_time(session, began_ns);
     /* A page with rows, a gap, or one that did not reach the end leads to the next question. */
     size_t carried = 0;
     for (size_t i = 0; i < message->range_count; i++) {

@@ -5,6 +5,7 @@
  * own after commits, whose errors are kept and reported by the next transaction.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -47,6 +48,7 @@ void tide__emit(const tide_sync *sync, const tide_event *event)
 static int after_commit(void *ctx, sqlite3 *db, const char *name, int pages)
 {
     tide_sync *sync = ctx;
+    sync->commits++;
     if (pages >= CHECKPOINT_PAGES) {
         int rc = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_LOCKED) {
@@ -61,8 +63,8 @@ static int load_devices(tide_sync *sync)
     sqlite3_stmt *statement = NULL;
     tide__device *devices = NULL;
     size_t count = 0;
-    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, epoch FROM tidemark_devices", &statement,
-                               &sync->detail);
+    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, epoch FROM main.tidemark_devices",
+                               &statement, &sync->detail);
     while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
         const char *text = (const char *)sqlite3_column_text(statement, 1);
         tide__device *larger = tide__realloc(devices, (count + 1) * sizeof *devices);
@@ -90,44 +92,98 @@ static int load_devices(tide_sync *sync)
     return TIDE_OK;
 }
 
-const unsigned char *tide__device_uuid(const tide_sync *sync, sqlite3_int64 id)
+static const tide__device *find_number(const tide_sync *sync, sqlite3_int64 id)
 {
     for (size_t i = 0; i < sync->device_count; i++) {
         if (sync->devices[i].id == id) {
-            return sync->devices[i].uuid;
+            return &sync->devices[i];
         }
     }
     return NULL;
 }
 
-sqlite3_int64 tide__device_find(const tide_sync *sync, const uuid_t uuid, tide_time epoch)
+static const tide__device *find_device(const tide_sync *sync, const uuid_t uuid, tide_time epoch)
 {
     for (size_t i = 0; i < sync->device_count; i++) {
         if (sync->devices[i].epoch == epoch && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
-            return sync->devices[i].id;
+            return &sync->devices[i];
         }
     }
-    return -1;
+    return NULL;
+}
+
+int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid)
+{
+    const tide__device *device = find_number(sync, id);
+    if (device == NULL) {
+        int rc = load_devices(sync);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        device = find_number(sync, id);
+    }
+    if (device == NULL) {
+        return tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices: no device %lld",
+                          (long long)id);
+    }
+    *uuid = device->uuid;
+    return TIDE_OK;
+}
+
+int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id)
+{
+    const tide__device *device = find_device(sync, uuid, epoch);
+    if (device == NULL) {
+        int rc = load_devices(sync);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        device = find_device(sync, uuid, epoch);
+    }
+    *id = device == NULL ? -1 : device->id;
+    return TIDE_OK;
 }
 
 int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id)
 {
     char text[UUID_STR_LEN];
-    *id = tide__device_find(sync, uuid, epoch);
-    if (*id >= 0) {
-        return TIDE_OK;
+    int rc = tide__device_find(sync, uuid, epoch, id);
+    if (rc != TIDE_OK || *id >= 0) {
+        return rc;
     }
     uuid_unparse_lower(uuid, text);
-    int rc = tide__sql_run_made(
+    rc = tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO tidemark_devices (uuid, epoch) VALUES (%Q, %lld)", text,
+        sqlite3_mprintf("INSERT INTO main.tidemark_devices (uuid, epoch) VALUES (%Q, %lld)", text,
                         (long long)epoch),
         &sync->detail);
-    if (rc == TIDE_OK) {
-        *id = sqlite3_last_insert_rowid(sync->db);
-        rc = load_devices(sync);
+    return rc == TIDE_OK ? tide__device_find(sync, uuid, epoch, id) : rc;
+}
+
+int tide__make_durable(tide_sync *sync)
+{
+    int rc = tide__sql_step(sync->data_version, &sync->detail);
+    if (rc != TIDE_OK) {
+        return rc;
     }
-    return rc;
+    int64_t version = sqlite3_column_int64(sync->data_version, 0);
+    (void)sqlite3_reset(sync->data_version);
+    if (version == sync->durable_version && sync->commits == sync->durable_commits) {
+        return TIDE_OK;
+    }
+    if (sync->wal_fd < 0) {
+        const char *name = sqlite3_filename_wal(sqlite3_db_filename(sync->db, "main"));
+        sync->wal_fd = open(name, O_RDWR | O_CLOEXEC);
+        if (sync->wal_fd < 0) {
+            return tide__fail_errno(&sync->detail, errno, name);
+        }
+    }
+    if (fdatasync(sync->wal_fd) != 0) {
+        return tide__fail_errno(&sync->detail, errno, "write-ahead log");
+    }
+    sync->durable_version = version;
+    sync->durable_commits = sync->commits;
+    return TIDE_OK;
 }
 
 int tide__begin(tide_sync *sync)
@@ -153,9 +209,7 @@ int tide__end(tide_sync *sync, int answer)
         if (sqlite3_get_autocommit(sync->db) == 0) {
             (void)tide__sql_run(sync->db, "ROLLBACK", NULL);
         }
-        if (sync->devices != NULL) {
-            (void)load_devices(sync); /* numbers given in the transaction are gone */
-        }
+        sync->device_count = 0; /* numbers given in the transaction are gone */
     }
     return answer;
 }
@@ -184,15 +238,15 @@ static int open_database(tide_sync *sync, const char *path)
         return sync->db == NULL ? TIDE_ENOMEM : tide__sql_fail(sync->db, path, &sync->detail);
     }
     (void)sqlite3_busy_timeout(sync->db, BUSY_MS);
-    /* recursive_triggers: INSERT OR REPLACE on this connection fires the delete triggers. */
     if (sqlite3_exec(sync->db,
                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                     "PRAGMA wal_autocheckpoint = 0; PRAGMA recursive_triggers = ON;",
+                     "PRAGMA wal_autocheckpoint = 0;",
                      NULL, NULL, NULL) != SQLITE_OK) {
         return tide__sql_fail(sync->db, path, &sync->detail);
     }
     (void)sqlite3_wal_hook(sync->db, after_commit, sync);
-    return TIDE_OK;
+    return tide__sql_prepare(sync->db, "PRAGMA main.data_version", &sync->data_version,
+                             &sync->detail);
 }
 
 static bool options_ok(const tide_sync_options *o)
@@ -222,6 +276,8 @@ int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync
     sync->clock = o.clock;
     sync->clock_ctx = o.clock_ctx;
     sync->metrics.size = sizeof sync->metrics;
+    sync->wal_fd = -1;
+    sync->durable_version = -1;
     int rc = open_database(sync, path);
     if (rc == TIDE_OK) {
         rc = tide__capture_identity(sync, o.device, o.library);
@@ -250,7 +306,13 @@ void tide_sync_close(tide_sync *sync)
     for (size_t i = 0; i < sync->model_count; i++) {
         tide__model_free(sync->models[i]);
     }
+    (void)sqlite3_finalize(sync->data_version);
+    if (sync->wal_fd >= 0) {
+        close(sync->wal_fd);
+    }
     if (sync->db != NULL) {
+        (void)sqlite3_wal_hook(sync->db, NULL, NULL);
+        (void)sqlite3_busy_timeout(sync->db, 0); /* a reader may stay for ever */
         /* What does not get into the database stays in the WAL, where the next opener finds it. */
         (void)sqlite3_wal_checkpoint_v2(sync->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         (void)sqlite3_close_v2(sync->db);
