@@ -55,12 +55,10 @@ function(tidemark_library name)
         "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
         "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 
-    # <uuid/uuid.h> is part of the interface, libuuid itself is not.
-    foreach(target IN ITEMS ${name} ${name}_static)
-        target_include_directories(${target} SYSTEM INTERFACE
-            $<TARGET_PROPERTY:LibUUID::LibUUID,INTERFACE_INCLUDE_DIRECTORIES>)
-    endforeach()
-    target_link_libraries(${name} PRIVATE ${arg_PRIVATE} PUBLIC ${arg_PUBLIC})
+    # uuid_t is part of the interface: who has one wants libuuid too.
+    target_link_libraries(${name}
+        PRIVATE ${arg_PRIVATE} PUBLIC ${arg_PUBLIC} LibUUID::LibUUID)
     list(TRANSFORM arg_PUBLIC APPEND _static)
-    target_link_libraries(${name}_static PRIVATE ${arg_PRIVATE} PUBLIC ${arg_PUBLIC})
+    target_link_libraries(${name}_static
+        PRIVATE ${arg_PRIVATE} PUBLIC ${arg_PUBLIC} LibUUID::LibUUID)
 endfunction()

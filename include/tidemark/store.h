@@ -85,7 +85,7 @@ typedef struct tide_options {
     uint32_t reserved;    /* 0 */
     uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
                                 it fits. The file is only as large as its content. */
-    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; default 1 TiB. Marks can still be
+    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; at least 256 KiB, default 1 TiB. Marks can still be
                                 overwritten and removed then. */
     tide_notice_fn *notice; /* may be NULL */
     void *notice_ctx;

@@ -29,10 +29,17 @@ typedef struct tide_transport {
     int64_t (*now)(void *ctx);
 } tide_transport;
 
-/* Exchanges marks with the peer behind the transport and goes on until each side has what the other has.
- * The session stays open, for live changes or another call.
- * TIDE_OK; TIDE_ECLOSED: the link ended before that - the marks tell how far it got, a new session goes on
- * from there; what tide_session_receive and tide_session_next answer. */
+/* Exchanges marks with the peer behind the transport and goes on until each side has what the other has. The
+ * session stays open: another call exchanges what is new since, on both sides. Whoever is through may close
+ * the link; the other end then has everything too, and answers TIDE_OK.
+ *
+ * A program that wants live changes all the time does by itself what this call does in a loop: tell the session
+ * the time (tide_session_tick), send all that tide_session_next gives, wait for a message until
+ * tide_session_deadline at the latest, hand it to tide_session_receive; and call tide_session_notify when it
+ * has written rows.
+ *
+ * TIDE_OK; TIDE_EINVAL: the session is paused; TIDE_ECLOSED: the link ended before that - the marks tell how far
+ * it got, a new session goes on from there; what tide_session_receive and tide_session_next answer. */
 TIDE_API int tide_sync_exchange_watermarks_and_catchup(tide_session *session,
                                                        const tide_transport *transport);
 

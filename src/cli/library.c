@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 
 #include <dirent.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,22 +91,27 @@ void cli_library_close(cli_library *library)
 
 /* ---- looking ---------------------------------------------------------------------------------------- */
 
-static bool has_file(const char *folder, const char *name)
+/* Whether the folder's database has been captured. The store beside it may be missing: it is made anew. */
+static bool has_captured_database(const char *folder)
 {
-    struct stat status;
+    sqlite3 *db = NULL;
     char *path = NULL;
-    bool found;
+    bool captured;
 
-    if (asprintf(&path, "%s/%s", folder, name) < 0) {
+    if (asprintf(&path, "%s/database.db", folder) < 0) {
         return false;
     }
-    found = stat(path, &status) == 0;
+    captured = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+               sqlite3_exec(db, "SELECT device FROM tidemark_state", NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_close(db);
     free(path);
-    return found;
+    return captured;
 }
 
+/* What a crash left of a library that was just being made does not count. */
 static bool is_empty_folder(const char *path)
 {
+    static const char litter[] = "database.db.new";
     DIR *folder = opendir(path);
     const struct dirent *entry;
     bool empty = true;
@@ -114,7 +120,8 @@ static bool is_empty_folder(const char *path)
         return false;
     }
     while (empty && (entry = readdir(folder)) != NULL) {
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strncmp(entry->d_name, litter, sizeof litter - 1) == 0;
     }
     closedir(folder);
     return empty;
@@ -127,7 +134,7 @@ int cli_library_look(const char *path)
     if (lstat(path, &status) != 0) {
         return CLI_NO_LIBRARY;
     }
-    if (has_file(path, "database.db") && has_file(path, "sync.mdb")) {
+    if (has_captured_database(path)) {
         return CLI_IS_LIBRARY;
     }
     return is_empty_folder(path) ? CLI_EMPTY_FOLDER : CLI_OTHER_FOLDER;

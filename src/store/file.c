@@ -269,45 +269,24 @@ static int open_folder(const char *path, int *fd, tide__detail *detail)
     return rc;
 }
 
-int tide__file_create(const char *path, tide_time now, tide__detail *detail)
+int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail)
 {
-    char unique[NAME_EXTRA];
-    uuid_t uuid;
-    int folder = -1;
-    int rc = TIDE_OK;
-    uuid_generate_random(uuid);
-    memcpy(unique, ".new-", 5);
-    tide__uuid_format(uuid, unique + 5);
-    unique[5 + TIDE__UUID_TEXT] = '\0';
-    char *temporary = name_with(path, unique, "");
+    if (unsuitable(folder)) {
+        return tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
+                          path);
+    }
+    char *temporary = name_with(path, ".new", "");
     if (temporary == NULL) {
         return TIDE_ENOMEM;
     }
-    rc = open_folder(path, &folder, detail);
-    if (rc != TIDE_OK) {
-        goto out;
-    }
-    if (unsuitable(folder)) {
-        rc = tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
-                        path);
-        goto out;
-    }
-    rc = make_birth_file(temporary, now, detail);
+    (void)unlink(temporary); /* the folder is locked: a crash has left it */
+    int rc = make_birth_file(temporary, now, detail);
     if (rc == TIDE_OK) {
         int number = rename_new(temporary, path);
-        if (number == 0) {
-            rc = flush_folder(folder, path, detail);
-        } else {
-            unlink(temporary);
-            rc = number == EEXIST ? TIDE_OK : tide__fail_errno(detail, number, path);
-        }
-    } else {
-        unlink(temporary);
+        rc = number == 0 ? flush_folder(folder, path, detail)
+                         : tide__fail_errno(detail, number, path);
     }
-out:
-    if (folder >= 0) {
-        close(folder);
-    }
+    (void)unlink(temporary); /* gone already when it was renamed */
     tide__free(temporary);
     return rc;
 }

@@ -20,8 +20,8 @@
 #define TIDE__META_STORE "store"
 #define TIDE__META_CREATED "created"
 
-/* Makes the store `path` if there is no file of that name. TIDE_OK also when somebody else was first. */
-int tide__file_create(const char *path, tide_time now, tide__detail *detail);
+/* Makes the store `path`, where there is no file of that name, with the folder locked. */
+int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail);
 
 /* Looks at the head of an existing file. TIDE_OK: LMDB may open it, and needs *used_bytes of map;
  * TIDE_ENOENT; TIDE_EFORMAT; TIDE_ECORRUPT; TIDE_EFILESYSTEM; TIDE_EACCES; TIDE_EIO. */

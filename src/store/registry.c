@@ -109,8 +109,8 @@ static entry *find(const char *path, const struct stat *st)
 }
 
 /* Creates the file where there is none, opens it, and moves an unusable one out of the way when allowed. */
-static int open_environment(const char *path, const tide_options *options, tide__environment **out,
-                            tide__detail *detail)
+static int open_environment(const char *path, const tide_options *options, int folder,
+                            tide__environment **out, tide__detail *moved, tide__detail *detail)
 {
     int rc = tide__environment_open(path, options, out, detail);
     struct stat st;
@@ -128,7 +128,7 @@ static int open_environment(const char *path, const tide_options *options, tide_
         rc = TIDE_ENOENT;
     }
     if (rc == TIDE_ENOENT && (options->flags & TIDE_MUST_EXIST) == 0) {
-        rc = tide__file_create(path, now_of(options), detail);
+        rc = tide__file_create(path, now_of(options), folder, detail);
         if (rc == TIDE_OK) {
             rc = tide__environment_open(path, options, out, detail);
         }
@@ -148,7 +148,7 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
     }
     int rc = tide__folder_lock(path, &folder, detail);
     if (rc == TIDE_OK) {
-        rc = open_environment(path, options, &e->environment, moved, detail);
+        rc = open_environment(path, options, folder, &e->environment, moved, detail);
         close(folder);
     }
     if (rc == TIDE_OK && fstat(e->environment->fd, &st) != 0) {

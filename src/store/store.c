@@ -20,6 +20,7 @@
 #define MAP_BYTES (64ull << 30)
 #define MAX_BYTES (1ull << 40)
 #define MAP_LEAST_BYTES (64u << 10)
+#define MAX_LEAST_BYTES (256u << 10) /* with less, a change finds no page to copy to */
 #define READERS 1024
 #define READERS_MOST 65536
 
@@ -45,7 +46,8 @@ void tide_options_init(tide_options *options)
 static int check_options(const tide_options *o, tide__detail *detail)
 {
     if (o->size != sizeof *o || (o->flags & ~(uint32_t)TIDE_MUST_EXIST) != 0 || o->reserved != 0) {
-        return tide__fail(detail, TIDE_EINVAL, "options: not made by tide_options_init");
+        return tide__fail(detail, TIDE_EINVAL,
+                          "options: not made by tide_options_init, or an unknown flag");
     }
     if ((o->flags & TIDE_MUST_EXIST) != 0 && o->on_unusable == TIDE_MOVE_ASIDE) {
         return tide__fail(detail, TIDE_EINVAL,
@@ -58,7 +60,7 @@ static int check_options(const tide_options *o, tide__detail *detail)
         return tide__fail(detail, TIDE_EINVAL, "options: max_readers %u is not 1 to %d",
                           o->max_readers, READERS_MOST);
     }
-    if (o->map_size_bytes < MAP_LEAST_BYTES || o->max_size_bytes < MAP_LEAST_BYTES ||
+    if (o->map_size_bytes < MAP_LEAST_BYTES || o->max_size_bytes < MAX_LEAST_BYTES ||
         o->max_size_bytes > INT64_MAX) {
         return tide__fail(detail, TIDE_EINVAL,
                           "options: map_size_bytes or max_size_bytes too small");
@@ -79,6 +81,12 @@ static int answer(tide_store *store, int rc, const tide__detail *detail)
         pthread_mutex_unlock(&store->detail_lock);
     }
     return rc;
+}
+
+static int invalid(tide_store *store, const char *what)
+{
+    tide__detail detail;
+    return answer(store, tide__fail(&detail, TIDE_EINVAL, "%s", what), &detail);
 }
 
 /* The first thing each call does. */
@@ -168,7 +176,7 @@ int tide_get(tide_store *store, const uuid_t device, const uuid_t peer, const ch
     tide_mark mark;
     int rc = enter(store);
     if (rc != TIDE_OK || out == NULL) {
-        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+        return rc != TIDE_OK ? rc : invalid(store, "NULL for out");
     }
     rc = encode(device, peer, resource, &key, &detail);
     if (rc == TIDE_OK) {
@@ -262,7 +270,7 @@ int tide_each(tide_store *store, const unsigned char *device, const unsigned cha
     tide__filter filter = {device, peer, resource};
     int rc = enter(store);
     if (rc != TIDE_OK || fn == NULL) {
-        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+        return rc != TIDE_OK ? rc : invalid(store, "NULL for fn");
     }
     if (resource != NULL && !tide__resource_valid(resource, NULL)) {
         (void)tide__fail(&detail, 0, "resource \"%.64s\": not a resource name", resource);
@@ -312,7 +320,7 @@ int tide_max(tide_store *store, const uuid_t device, tide_time *out)
     tide_time max = TIDE_TIME_NONE;
     int rc = enter(store);
     if (rc != TIDE_OK || device == NULL || out == NULL) {
-        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+        return rc != TIDE_OK ? rc : invalid(store, "NULL for device or out");
     }
     rc = tide_each(store, device, NULL, NULL, raise_max, &max);
     if (rc == TIDE_OK) {
@@ -347,7 +355,7 @@ int tide_stat(tide_store *store, tide_info *info)
     tide__detail detail = {""};
     int rc = enter(store);
     if (rc != TIDE_OK || info == NULL || info->size != sizeof *info) {
-        return rc != TIDE_OK ? rc : TIDE_EINVAL;
+        return rc != TIDE_OK ? rc : invalid(store, "info is NULL or its size is not set");
     }
     tide_info filled = {.size = sizeof filled};
     rc = tide__environment_stat(store->core->environment, &filled, &detail);

@@ -24,8 +24,10 @@ static const char identity_schema[] =
     "    UNIQUE (uuid, epoch)\n"
     ");\n";
 
-/* The clock of the database itself, in nanoseconds since 1970, good to a millisecond. */
-#define NOW "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000000"
+/* The clock of the database itself, in nanoseconds since 1970, good to a millisecond, and no further than
+ * 2261: behind that there would be no room for stamps. */
+#define NOW                                                                                        \
+    "min(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER), 9200000000000) * 1000000"
 
 /* ---- identity ----------------------------------------------------------------------------------- */
 
@@ -114,13 +116,13 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
 
 /* ---- one model ---------------------------------------------------------------------------------- */
 
-char *tide__capture_next(const tide__model *m)
+char *tide__capture_next(const tide__model *m, const char *schema)
 {
     return sqlite3_mprintf("max(" NOW ", 1 + max("
-                           "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_rows\"), 0), "
-                           "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0), "
-                           "(SELECT floor FROM main.tidemark_state)))",
-                           m->resource, m->resource);
+                           "ifnull((SELECT max(stamp) FROM %s\"tidemark_%w_rows\"), 0), "
+                           "ifnull((SELECT max(stamp) FROM %s\"tidemark_%w_gone\"), 0), "
+                           "(SELECT floor FROM %stidemark_state)))",
+                           schema, m->resource, schema, m->resource, schema);
 }
 
 static int make_tables(tide_sync *sync, const tide__model *m)
@@ -351,7 +353,7 @@ static const char restamp[] =
     "main.\"tidemark_$R_rows\" r WHERE r.device = 0) x WHERE x.row = \"tidemark_$R_rows\".row";
 
 /* Replaces the $-letters; identifiers stand between double quotes in the text. */
-static int run_for(tide_sync *sync, const tide__model *m, const char *next, const char *sql)
+static char *text_for(const tide__model *m, const char *next, const char *sql)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
     for (const char *p = sql; *p != '\0'; p++) {
@@ -370,13 +372,32 @@ static int run_for(tide_sync *sync, const tide__model *m, const char *next, cons
             sqlite3_str_appendf(s, "%w", name);
         }
     }
-    return tide__sql_run_made(sync->db, sqlite3_str_finish(s), &sync->detail);
+    return sqlite3_str_finish(s);
 }
+
+static int run_for(tide_sync *sync, const tide__model *m, const char *next, const char *sql)
+{
+    return tide__sql_run_made(sync->db, text_for(m, next, sql), &sync->detail);
+}
+
+/* Whether records and rows fit together: as many of both, each row's with its key, and no tombstone of a
+ * key that lives. One pass over the rows. */
+static const char fits[] =
+    "SELECT (SELECT count(*) FROM main.\"tidemark_$R_rows\") = (SELECT count(*) FROM main.\"$T\") AND NOT EXISTS "
+    "(SELECT 1 FROM main.\"$T\" t LEFT JOIN main.\"tidemark_$R_rows\" r ON r.row = t.\"$I\" "
+    "WHERE r.key IS NOT t.\"$K\") AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_gone\" g JOIN "
+    "main.\"$T\" t ON t.\"$K\" = g.key)";
 
 static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
 {
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < sizeof repairs / sizeof *repairs; i++) {
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare_made(sync->db, text_for(m, next, fits), &statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &sync->detail);
+    }
+    bool fit = rc == TIDE_OK && sqlite3_column_int(statement, 0) != 0;
+    (void)sqlite3_finalize(statement);
+    for (size_t i = 0; rc == TIDE_OK && !fit && i < sizeof repairs / sizeof *repairs; i++) {
         rc = run_for(sync, m, next, repairs[i]);
     }
     return rc;
@@ -409,7 +430,8 @@ static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
 
 int tide__capture_install(tide_sync *sync, const tide__model *m)
 {
-    char *next = tide__capture_next(m);
+    char *next =
+        tide__capture_next(m, ""); /* a trigger must not name the schema, or ATTACH refuses it */
     if (next == NULL) {
         return TIDE_ENOMEM;
     }

@@ -30,7 +30,8 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
  * has no record one. Inside a transaction. */
 int tide__capture_install(tide_sync *sync, const tide__model *model);
 
-/* The SQL expression for the next stamp of a model; to be freed with sqlite3_free. NULL: no memory. */
-char *tide__capture_next(const tide__model *model);
+/* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or nothing); to be
+ * freed with sqlite3_free. NULL: no memory. */
+char *tide__capture_next(const tide__model *model, const char *schema);
 
 #endif

@@ -36,30 +36,35 @@ static int send_all(tide_session *session, const tide_transport *transport)
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
+/* Waits for one message and hands it in. TIDE_ABSENT: nothing came before the deadline. */
+static int hear_one(tide_session *session, const tide_transport *transport, int64_t deadline_ns)
+{
+    const void *bytes = NULL;
+    size_t size = 0;
+    int rc = transport->receive(transport->ctx, deadline_ns, &bytes, &size);
+    return rc == TIDE_OK ? tide_session_receive(session, bytes, size) : rc;
+}
+
 static int drive(tide_session *session, const tide_transport *transport, goal_fn *reached)
 {
-    if (session == NULL || transport == NULL || transport->size != sizeof *transport) {
+    if (session == NULL || transport == NULL || transport->size != sizeof *transport ||
+        tide_session_state(session) == TIDE_PAUSED) {
         return TIDE_EINVAL;
     }
+    tide__session_begin_round(session);
     for (;;) {
-        const void *bytes = NULL;
-        size_t size = 0;
         int64_t now_ns = transport->now(transport->ctx);
         tide_session_tick(session, now_ns);
         int rc = send_all(session, transport);
-        if (rc != TIDE_OK) {
-            return rc;
-        }
         bool done = reached(session);
-        rc = transport->receive(transport->ctx, done ? now_ns : tide_session_deadline(session),
-                                &bytes, &size);
         if (rc == TIDE_OK) {
-            rc = tide_session_receive(session, bytes, size);
-        } else if (rc == TIDE_ABSENT && !done) {
-            continue; /* the deadline has come */
+            rc = hear_one(session, transport, done ? now_ns : tide_session_deadline(session));
         }
-        if (rc != TIDE_OK) {
-            return rc == TIDE_ABSENT ? TIDE_OK : rc;
+        if (done && (rc == TIDE_ABSENT || rc == TIDE_ECLOSED)) {
+            return TIDE_OK; /* also when the peer, having all, was the first to go */
+        }
+        if (rc != TIDE_OK && rc != TIDE_ABSENT) {
+            return rc;
         }
     }
 }

@@ -74,9 +74,8 @@ struct tide_sync {
     void *event_ctx;
     tide_clock_fn *clock;
     void *clock_ctx;
-    tide_time last_session; /* the newest session began then */
-    int wal_fd;             /* of the write-ahead log, for flushing it; -1 */
-    uint64_t commits;       /* of our connection */
+    int wal_fd;               /* of the write-ahead log, for flushing it; -1 */
+    uint64_t commits;         /* of our connection */
     uint64_t durable_commits; /* how many of them, and which data_version of the others, are flushed */
     int64_t durable_version;
     sqlite3_stmt *data_version;

@@ -162,8 +162,8 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
     tide_time head = 0;
     /* A mark of another epoch says nothing about this feed: it is read from its beginning. */
     tide_time after = want->epoch == p->sync->epoch ? want->after : TIDE_TIME_NONE;
-    tide_time upto = after;
     int rc = read_head(p, m, &head);
+    tide_time upto = after;
     if (rc == TIDE_OK) {
         rc = read_rows(p, m, after, &rows, &count, &upto, last);
     }
@@ -186,7 +186,7 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
 }
 
 int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
-                    tide_time session, tide__buffer *out, size_t *rows, bool *end)
+                    int64_t session, tide__buffer *out, size_t *rows, bool *end)
 {
     page p = {.sync = sync, .rows_left = question->rows, .bytes_most = question->bytes};
     if (p.bytes_most > PAGE_BYTES_MOST) {
@@ -217,7 +217,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
     if (rc == TIDE_OK) {
         tide__packer(out, &packer);
         tide__pack_head(&packer, TIDE__PAGE, 4, sync->library, sync->device, session, sync->epoch);
-        tide__pack_time(&packer, asker->session);
+        (void)msgpack_pack_int64(&packer, asker->session);
         (void)msgpack_pack_uint32(&packer, question->number);
         (void)msgpack_pack_array(&packer, p.range_count);
         tide__buffer_append(out, p.ranges.bytes, p.ranges.size);

@@ -14,12 +14,12 @@
 typedef struct tide__asker {
     const unsigned char *peer;
     tide_time epoch;
-    tide_time session;
+    int64_t session;
 } tide__asker;
 
 /* Appends the PAGE for the asker to `out`, and makes durable here what it shows. *rows is how many it carries; *end says that it reaches the head of
  * everything asked for. TIDE_ELIMIT: a row is larger than TIDE_ROW_MAX_BYTES. */
 int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
-                    tide_time session, tide__buffer *out, size_t *rows, bool *end);
+                    int64_t session, tide__buffer *out, size_t *rows, bool *end);
 
 #endif

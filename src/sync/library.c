@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <tidemark/library.h>
 
 #include "sync/engine.h"
+#include "sync/model.h"
 
 #include "base/alloc.h"
 
@@ -107,52 +109,75 @@ static int flush_path(const char *path, int flags, tide__detail *detail)
     return rc;
 }
 
-/* Fills a new file with the tables, in one transaction of the rollback journal. */
-static int fill_database(const char *path, tide__detail *detail)
+/* Gives a new file its tables and its identity, and leaves nothing of it in a log. */
+static int fill_database(opening *o, const char *path)
 {
-    sqlite3 *db = NULL;
+    tide_sync *sync = NULL;
+    tide_sync_options options = o->sync;
     int rc = TIDE_OK;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return tide__fail_errno(detail, errno, path);
+        return tide__fail_errno(&o->detail, errno, path);
     }
     close(fd);
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) !=
-        SQLITE_OK) {
-        rc = db == NULL ? TIDE_ENOMEM : tide__sql_fail(db, path, detail);
-    }
-    if (rc == TIDE_OK) {
-        rc = tide__sql_run(db, "BEGIN", detail);
+    options.detail = o->detail.text;
+    options.detail_bytes = sizeof o->detail.text;
+    rc = tide_sync_open(path, &options, &sync);
+    if (rc != TIDE_OK) {
+        return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
-        rc = tide__sql_run(db, builtins[i].create, detail);
+        rc = tide__sql_run(sync->db, builtins[i].create, &o->detail);
     }
-    if (rc == TIDE_OK) {
-        rc = tide__sql_run(db, "COMMIT", detail);
+    if (rc == TIDE_OK && sqlite3_wal_checkpoint_v2(sync->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                                                   NULL) != SQLITE_OK) {
+        rc = tide__sql_fail(sync->db, path, &o->detail);
     }
-    if (sqlite3_close(db) != SQLITE_OK && rc == TIDE_OK) {
-        rc = TIDE_EIO;
-    }
-    return rc == TIDE_OK ? flush_path(path, O_RDWR, detail) : rc;
+    tide_sync_close(sync);
+    return rc == TIDE_OK ? flush_path(path, O_RDWR, &o->detail) : rc;
 }
 
-/* The database is born whole: made under another name, flushed, renamed. */
+static void remove_litter(const char *path)
+{
+    static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
+    char name[PATH_MAX + 16];
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", path, tails[i]);
+        (void)unlink(name);
+    }
+}
+
+/* The database is born whole: made under another name, flushed, renamed. Whoever makes one holds the lock of the
+ * folder, so what lies under that name is what a crash has left. */
 static int make_database(opening *o)
 {
-    char temporary[PATH_MAX + 64];
-    char unique[UUID_STR_LEN];
-    uuid_t uuid;
-    uuid_generate_random(uuid);
-    uuid_unparse_lower(uuid, unique);
-    (void)snprintf(temporary, sizeof temporary, "%s.new-%s", o->database, unique);
-    int rc = fill_database(temporary, &o->detail);
-    if (rc == TIDE_OK &&
-        renameat2(AT_FDCWD, temporary, AT_FDCWD, o->database, RENAME_NOREPLACE) != 0 &&
-        errno != EEXIST) {
-        rc = tide__fail_errno(&o->detail, errno, o->database);
+    char temporary[PATH_MAX + 8];
+    struct stat st;
+    int rc = TIDE_OK;
+    (void)snprintf(temporary, sizeof temporary, "%s.new", o->database);
+    int folder = open(o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        return tide__fail_errno(&o->detail, errno, o->path);
     }
-    (void)unlink(temporary); /* gone already when it was renamed */
-    return rc == TIDE_OK ? flush_path(o->path, O_RDONLY | O_DIRECTORY, &o->detail) : rc;
+    while (flock(folder, LOCK_EX) != 0) {
+        if (errno != EINTR) {
+            rc = tide__fail_errno(&o->detail, errno, o->path);
+            break;
+        }
+    }
+    if (rc == TIDE_OK && stat(o->database, &st) != 0) { /* nobody was faster */
+        remove_litter(temporary);
+        rc = fill_database(o, temporary);
+        if (rc == TIDE_OK && rename(temporary, o->database) != 0) {
+            rc = tide__fail_errno(&o->detail, errno, o->database);
+        }
+        if (rc == TIDE_OK && fsync(folder) != 0) {
+            rc = tide__fail_errno(&o->detail, errno, o->path);
+        }
+        remove_litter(temporary);
+    }
+    close(folder);
+    return rc;
 }
 
 /* Runs a query without parameters. TIDE_OK: it has a row; TIDE_ABSENT. */
@@ -202,10 +227,22 @@ static int recognise(const opening *o, tide__detail *detail)
 
 /* ---- tables and columns ------------------------------------------------------------------------- */
 
-/* Creates what is missing of one built-in table. */
+/* Creates what is missing of one built-in table: a table that another program made may lack columns, one that is
+ * captured had them all. */
 static int complete_table(tide_sync *sync, const builtin *b)
 {
     int rc = tide__sql_run(sync->db, b->create, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = exists(
+            sync->db,
+            sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE name = 'tidemark_%q_rows'",
+                            b->model.resource),
+            &sync->detail);
+        if (rc != TIDE_ABSENT) {
+            return rc;
+        }
+        rc = TIDE_OK;
+    }
     for (size_t i = 0; rc == TIDE_OK && i < b->model.column_count; i++) {
         rc = has_column(sync->db, b->model.table, b->model.columns[i], &sync->detail);
         if (rc == TIDE_ABSENT) {
@@ -263,9 +300,8 @@ static int drop_global_marks(tide_sync *sync, bool *dropped)
     return rc;
 }
 
-static int bring_up_to_date(tide_sync *sync)
+static int bring_up_to_date(tide_sync *sync, bool *dropped)
 {
-    bool dropped = false;
     int rc = tide__begin(sync);
     if (rc != TIDE_OK) {
         return rc;
@@ -273,16 +309,16 @@ static int bring_up_to_date(tide_sync *sync)
     for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
         rc = complete_table(sync, &builtins[i]);
     }
+    /* Nothing is dropped from a database that cannot be a library. */
+    for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
+        tide__model *checked = NULL;
+        rc = tide__model_make(sync, &builtins[i].model, &checked);
+        tide__model_free(checked);
+    }
     if (rc == TIDE_OK) {
-        rc = drop_global_marks(sync, &dropped);
+        rc = drop_global_marks(sync, dropped);
     }
-    rc = tide__end(sync, rc);
-    if (rc == TIDE_OK && dropped) {
-        tide_event event = {
-            .size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = MIGRATION_NOTICE};
-        tide__emit(sync, &event);
-    }
-    return rc;
+    return tide__end(sync, rc);
 }
 
 /* Every device is a row of `devices`, its own first. */
@@ -306,13 +342,14 @@ static int ensure_own_row(tide_sync *sync, const char *name)
 
 static int open_engine(opening *o, tide_library *library)
 {
+    bool dropped = false;
     o->sync.detail = o->detail.text;
     o->sync.detail_bytes = sizeof o->detail.text;
     int rc = tide_sync_open(o->database, &o->sync, &library->sync);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = bring_up_to_date(library->sync);
+    rc = bring_up_to_date(library->sync, &dropped);
     for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
         rc = tide_sync_register(library->sync, &builtins[i].model);
     }
@@ -321,6 +358,10 @@ static int open_engine(opening *o, tide_library *library)
     }
     if (rc != TIDE_OK) {
         (void)tide__fail(&o->detail, rc, "%s: %.400s", o->database, library->sync->detail.text);
+    } else if (dropped) {
+        tide_event event = {
+            .size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = MIGRATION_NOTICE};
+        tide__emit(library->sync, &event);
     }
     return rc;
 }

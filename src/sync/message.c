@@ -294,7 +294,7 @@ static bool get_body(const msgpack_object_array *fields, tide__message *out)
     case TIDE__WANT:
         return count == 1 && get_question(&body[0], &out->question);
     case TIDE__PAGE:
-        return count == 4 && get_time(&body[0], &out->to_session) &&
+        return count == 4 && get_integer(&body[0], &out->to_session) &&
                get_uint32(&body[1], 0, UINT32_MAX, &out->number) && get_ranges(&body[2], out) &&
                get_bool(&body[3], &out->end);
     case TIDE__NEWS:
@@ -320,7 +320,7 @@ static int decode_fields(tide__message *message, tide__detail *detail)
     }
     message->kind = (int)(kind <= TIDE__NEWS ? kind : 0);
     if (!get_uuid(&fields->ptr[2], message->library) || !get_uuid(&fields->ptr[3], message->from) ||
-        !get_time(&fields->ptr[4], &message->session) || message->session == TIDE_TIME_NONE ||
+        !get_integer(&fields->ptr[4], &message->session) || message->session <= 0 ||
         !get_time(&fields->ptr[5], &message->epoch) || message->epoch == TIDE_TIME_NONE) {
         return tide__fail(detail, TIDE_EPROTO, "the head of the peer's message is malformed");
     }
@@ -453,14 +453,14 @@ void tide__pack_time(msgpack_packer *p, tide_time time)
 }
 
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, tide_time session, tide_time epoch)
+                     const uuid_t from, int64_t session, tide_time epoch)
 {
     (void)msgpack_pack_array(p, HEAD_FIELDS + fields);
     (void)msgpack_pack_int(p, kind);
     (void)msgpack_pack_int(p, TIDE__PROTOCOL);
     tide__pack_bytes(p, library, sizeof(uuid_t));
     tide__pack_bytes(p, from, sizeof(uuid_t));
-    tide__pack_time(p, session);
+    (void)msgpack_pack_int64(p, session);
     tide__pack_time(p, epoch);
 }
 

@@ -1,6 +1,6 @@
 /* message.h - the four messages, as MessagePack. docs/protocol.md describes them.
  *
- * Every message is one array: kind, protocol, library, sender, the time its session began, epoch of its feed, then
+ * Every message is one array: kind, protocol, library, sender, its session, epoch of its feed, then
  *
  *     HELLO  models [[resource, columns] ...], question
  *     WANT   question
@@ -66,12 +66,12 @@ typedef struct tide__message {
     int kind;
     uuid_t library;
     uuid_t from;
-    tide_time session;
+    int64_t session;
     tide_time epoch;
     tide__question question; /* HELLO, WANT */
     size_t offer_count;      /* HELLO */
     tide__offer offers[TIDE_MODELS_MAX];
-    tide_time to_session; /* PAGE */
+    int64_t to_session; /* PAGE */
     uint32_t number;
     size_t range_count;
     tide__range ranges[TIDE_MODELS_MAX];
@@ -103,7 +103,7 @@ void tide__packer(tide__buffer *buffer, msgpack_packer *packer);
 
 /* The array's head with `fields` fields behind the six of every message. */
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, tide_time session, tide_time epoch);
+                     const uuid_t from, int64_t session, tide_time epoch);
 void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
 void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
 void tide__pack_time(msgpack_packer *p, tide_time time);

@@ -35,14 +35,25 @@ static int check_shape(tide_sync *sync, const tide_model *m)
         return tide__fail(&sync->detail, TIDE_EINVAL,
                           "model %s: table or key is missing or too long", resource);
     }
+    if ((m->columns == NULL && m->column_count > 0) ||
+        (m->depends_on == NULL && m->depends_on_count > 0)) {
+        return tide__fail(&sync->detail, TIDE_EINVAL, "model %s: NULL for columns or depends_on",
+                          resource);
+    }
     if (m->column_count > TIDE_COLUMNS_MAX || m->depends_on_count > TIDE_DEPENDENCIES_MAX) {
         return tide__fail(&sync->detail, TIDE_ELIMIT, "model %s: too many columns or dependencies",
                           resource);
     }
     for (size_t i = 0; i < m->column_count; i++) {
-        if (!identifier_ok(m->columns[i]) || sqlite3_stricmp(m->columns[i], m->key) == 0) {
+        if (!identifier_ok(m->columns[i])) {
             return tide__fail(&sync->detail, TIDE_EINVAL,
-                              "model %s: column %zu is missing, too long or the key", resource, i);
+                              "model %s: the name of column %zu is missing or too long", resource,
+                              i);
+        }
+        if (sqlite3_stricmp(m->columns[i], m->key) == 0) {
+            return tide__fail(&sync->detail, TIDE_EINVAL,
+                              "model %s: the key %s travels anyhow, it is no column", resource,
+                              m->key);
         }
         for (size_t j = 0; j < i; j++) {
             if (sqlite3_stricmp(m->columns[i], m->columns[j]) == 0) {
@@ -298,7 +309,7 @@ static char *update_sql(const tide__model *m)
 
 static char *next_sql(const tide__model *m)
 {
-    char *next = tide__capture_next(m);
+    char *next = tide__capture_next(m, "main.");
     char *sql = next == NULL ? NULL : sqlite3_mprintf("SELECT %s", next);
     sqlite3_free(next);
     return sql;

@@ -30,10 +30,11 @@
 #define PAGE_BYTES (256u << 10)
 #define PAGE_BYTES_MIN 1024
 #define RETRY_MS 2000
+#define OVER_REMEMBERED 8
 
 struct tide_session {
     tide_sync *sync;
-    tide_time began; /* tells this session from others of this device */
+    int64_t id; /* tells this session from others of this device */
     tide_session_options options;
     tide__model *
         order[TIDE_MODELS_MAX]; /* what this session follows: later models are for later sessions */
@@ -47,12 +48,15 @@ struct tide_session {
     bool peer_known;    /* its HELLO is here, its models fit */
     uuid_t peer;
     tide_time peer_epoch;
-    size_t shared_count;    /* models that both have */
-    tide_time peer_session; /* the one we talk with; an older one of the peer is over */
+    size_t shared_count;                /* models that both have */
+    int64_t peer_session;               /* the one we talk with */
+    int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts no more */
+    size_t peer_over_count;
 
     bool ask;        /* our question is due */
     bool asked;      /* it is under way, and an answer is awaited */
     uint32_t number; /* of our question; its repetitions have the same */
+    bool greeted;    /* our HELLO is out: a page before it would be passed over */
     bool peer_heard; /* the peer has answered once: WANT will do, HELLO need not */
     bool news;       /* the peer shall hear that there are new rows */
     bool news_sent;
@@ -74,6 +78,16 @@ void tide_session_options_init(tide_session_options *options)
                                       .page_rows = PAGE_ROWS,
                                       .page_bytes = PAGE_BYTES,
                                       .retry_ms = RETRY_MS};
+}
+
+/* At random, because clocks go backward; with a bit set that makes them all equally long in a message. */
+static int64_t random_id(void)
+{
+    uuid_t random;
+    int64_t id = 0;
+    uuid_generate_random(random);
+    memcpy(&id, random, sizeof id);
+    return (id & (INT64_MAX >> 1)) | (INT64_C(1) << 62);
 }
 
 int tide_session_open(tide_sync *sync, const tide_session_options *options, tide_session **out)
@@ -106,11 +120,7 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
     }
     session->sync = sync;
     session->order_count = sync->model_count;
-    session->began = tide__now(sync);
-    if (session->began <= sync->last_session) {
-        session->began = sync->last_session + 1;
-    }
-    sync->last_session = session->began;
+    session->id = random_id();
     session->options = o;
     session->ask = true;
     if (o.peer != NULL) {
@@ -232,12 +242,13 @@ static int send_question(tide_session *session)
     }
     tide__packer(&session->out, &packer);
     tide__pack_head(&packer, hello ? TIDE__HELLO : TIDE__WANT, hello ? 2 : 1, sync->library,
-                    sync->device, session->began, sync->epoch);
+                    sync->device, session->id, sync->epoch);
     if (hello) {
         pack_models(&packer, session);
     }
     tide__pack_question(&packer, &question);
     session->ask = false;
+    session->greeted = true;
     session->asked = question.count > 0 || !session->peer_known;
     if (!session->asked && !session->paused) {
         enter_state(session, TIDE_READY); /* there is nothing to follow */
@@ -261,12 +272,14 @@ static int send_page(tide_session *session)
     size_t rows = 0;
     bool end = false;
     tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
-    int rc = tide__feed_page(session->sync, &session->question, &asker, session->began,
-                             &session->out, &rows, &end);
+    int rc = tide__feed_page(session->sync, &session->question, &asker, session->id, &session->out,
+                             &rows, &end);
     session->answer = false;
     if (rc == TIDE_OK) {
-        /* It asked from its marks, and nothing lies behind them. */
-        session->peer_complete = end && rows == 0 && covers_all(session);
+        /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to which it has
+         * heard already, takes nothing back. */
+        session->peer_complete =
+            session->peer_complete || (end && rows == 0 && covers_all(session));
     }
     return rc;
 }
@@ -282,7 +295,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
     }
     session->out.size = 0;
     session->out.failed = false;
-    if (session->answer) {
+    if (session->answer && session->greeted) {
         rc = send_page(session);
     } else if (session->ask) {
         rc = send_question(session);
@@ -291,7 +304,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
         msgpack_packer packer;
         tide__packer(&session->out, &packer);
         tide__pack_head(&packer, TIDE__NEWS, 0, session->sync->library, session->sync->device,
-                        session->began, session->sync->epoch);
+                        session->id, session->sync->epoch);
         session->news = false;
         session->news_sent = true;
         session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
@@ -361,8 +374,11 @@ static void keep_question(tide_session *session, const tide__question *question)
     if (session->questioned && later < 0) {
         return;
     }
-    if (!session->questioned || later > 0) {
+    bool repeated = session->questioned && later == 0;
+    if (!repeated) {
         session->news_sent = false; /* it has heard of them, or will in the answer */
+        session->peer_complete =
+            question->wanting && session->shared_count == 0; /* nothing to follow */
     }
     session->questioned = true;
     session->question = *question;
@@ -372,8 +388,6 @@ static void keep_question(tide_session *session, const tide__question *question)
         session->question.wants[i].resource.text = session->names[i];
     }
     session->answer = question->count > 0;
-    session->peer_complete =
-        question->wanting && session->shared_count == 0; /* nothing to follow */
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -390,8 +404,9 @@ static int hear_hello(tide_session *session, const tide__message *message)
         if (!session->paused) {
             enter_state(session, TIDE_CATCHING_UP);
         }
-    } else if (message->session > session->peer_session) {
+    } else if (message->session != session->peer_session) {
         /* The peer has begun anew, and knows nothing of us: so do we. */
+        session->peer_over[session->peer_over_count++ % OVER_REMEMBERED] = session->peer_session;
         session->questioned = false;
         session->peer_heard = false;
         session->ask = !session->paused;
@@ -589,7 +604,7 @@ static int apply_page(tide_session *session, const tide__message *message)
 
 static int hear_page(tide_session *session, const tide__message *message)
 {
-    if (message->to_session != session->began) {
+    if (message->to_session != session->id) {
         return TIDE_OK; /* an answer to an earlier session of ours */
     }
     session->peer_heard = true;
@@ -598,6 +613,16 @@ static int hear_page(tide_session *session, const tide__message *message)
     }
     session->peer_epoch = message->epoch;
     return apply_page(session, message);
+}
+
+static bool is_over(const tide_session *session, int64_t peer_session)
+{
+    for (size_t i = 0; i < session->peer_over_count && i < OVER_REMEMBERED; i++) {
+        if (session->peer_over[i] == peer_session) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int tide_session_receive(tide_session *session, const void *bytes, size_t size)
@@ -615,7 +640,7 @@ int tide_session_receive(tide_session *session, const void *bytes, size_t size)
     int rc = tide__message_decode(message, bytes, size, &session->sync->detail);
     if (rc == TIDE_OK) {
         rc = check_sender(session, message);
-        if (rc != TIDE_OK || (session->peer_known && message->session < session->peer_session)) {
+        if (rc != TIDE_OK || is_over(session, message->session)) {
             /* not for us, or of a session of the peer that is over */
         } else if (message->kind == TIDE__HELLO) {
             rc = hear_hello(session, message);
@@ -675,6 +700,16 @@ void tide__session_follow_owned_only(tide_session *session, bool only)
         if (session->state == TIDE_READY) {
             enter_state(session, TIDE_CATCHING_UP);
         }
+    }
+}
+
+void tide__session_begin_round(tide_session *session)
+{
+    if (session->state == TIDE_READY) {
+        session->ask = true;
+        session->number++;
+        enter_state(session, TIDE_CATCHING_UP);
+        tide_session_notify(session);
     }
 }
 

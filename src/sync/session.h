@@ -9,4 +9,7 @@
 /* Whether to follow the device-owned resources only. A change sets off a new round of questions. */
 void tide__session_follow_owned_only(tide_session *session, bool only);
 
+/* A session that was through begins another round: what is new here and there is exchanged as well. */
+void tide__session_begin_round(tide_session *session);
+
 #endif

@@ -466,6 +466,9 @@ static bool value_ok(const tide_value *value)
 
 static int check_change(tide_sync *sync, const tide__model *m, const tide_change *change)
 {
+    if (change->values == NULL && change->value_count > 0) {
+        return tide__fail(&sync->detail, TIDE_EINVAL, "%s: NULL for values", m->resource);
+    }
     bool ok = change->version != TIDE_TIME_NONE && change->key.type != TIDE_NULL &&
               value_ok(&change->key) && change->deleted <= 1;
     if (!ok || change->value_count != (change->deleted ? 0 : m->column_count)) {

@@ -498,6 +498,16 @@ void test_session_stop(test_side *side)
     side->session = NULL;
 }
 
+static tide__message decoded;
+
+static void decode(test_bytes message)
+{
+    tide__detail detail;
+
+    if (tide__message_decode(&decoded, message.data, message.length, &detail) != TIDE_OK)
+        ck_abort_msg("a message of the engine's own: %s", detail.text);
+}
+
 static test_bytes copy_of(const void *bytes, size_t size)
 {
     test_bytes copy = {malloc(size), size};
@@ -521,17 +531,17 @@ bool test_take(test_side *side, test_bytes *out)
         ck_abort_msg("tide_session_next: %s (%s)", tide_code_name(rc), detail);
     }
     *out = copy_of(bytes, size);
+    decode(*out);
+    side->said = decoded.session;
+    tide__message_free(&decoded);
     return true;
 }
 
 int test_kind(test_bytes message)
 {
-    static tide__message decoded;
-    tide__detail detail;
     int kind;
 
-    if (tide__message_decode(&decoded, message.data, message.length, &detail) != TIDE_OK)
-        ck_abort_msg("a message of the engine's own: %s", detail.text);
+    decode(message);
     kind = decoded.kind;
     tide__message_free(&decoded);
     return kind;
@@ -639,7 +649,7 @@ void test_feed_is(sqlite3 *db, const char *expected, const char *resource, const
     free(feed);
 }
 
-tide_time test_head(sqlite3 *db, const char *resource)
+tide_time test_newest(sqlite3 *db, const char *resource)
 {
     return test_number(db,
                        "SELECT ifnull(max(stamp), 0) FROM (SELECT stamp FROM \"tidemark_%w_rows\" "
@@ -674,27 +684,41 @@ void test_same_rows(test_side *a, test_side *b)
     free(items);
 }
 
-static void honest(test_side *from, test_side *to, const char *resource, const char *values)
+/* Rows of `db` by key, of the keys that the list of `keys` holds. */
+static char *rows_among(sqlite3 *db, const char *resource, const char *keys)
+{
+    return test_text(db,
+                     "SELECT uuid, name FROM \"%w\" WHERE uuid IN (SELECT value FROM json_each(%Q)) "
+                     "ORDER BY uuid",
+                     resource, keys);
+}
+
+static void honest(test_side *from, test_side *to, const char *resource)
 {
     tide_time mark = test_mark(to, from, resource);
+    char *live =
+        test_text(from->db,
+                  "SELECT json_group_array(t.uuid) FROM \"tidemark_%w_rows\" r JOIN \"%w\" "
+                  "t ON t.id = r.row WHERE r.stamp <= %lld",
+                  resource, resource, (long long)mark);
+    char *gone = test_text(
+        from->db, "SELECT json_group_array(key) FROM \"tidemark_%w_gone\" WHERE stamp <= %lld",
+        resource, (long long)mark);
+    char *texts[3] = {rows_among(from->db, resource, live), rows_among(to->db, resource, live),
+                      rows_among(to->db, resource, gone)};
 
-    test_sql(from->db, "ATTACH %Q AS other", to->path);
-    test_text_is(from->db, "",
-                 "SELECT t.uuid FROM \"tidemark_%w_rows\" r JOIN main.\"%w\" t ON t.id = r.row "
-                 "WHERE r.stamp <= %lld AND NOT EXISTS (SELECT 1 FROM other.\"%w\" o "
-                 "WHERE (o.uuid, %s) IS (t.uuid, t.%s))",
-                 resource, resource, (long long)mark, resource, values, values);
-    test_text_is(from->db, "",
-                 "SELECT g.key FROM \"tidemark_%w_gone\" g JOIN other.\"%w\" o ON o.uuid = g.key "
-                 "WHERE g.stamp <= %lld",
-                 resource, resource, (long long)mark);
-    test_sql(from->db, "DETACH other");
+    ck_assert_str_eq(texts[1], texts[0]);
+    ck_assert_str_eq(texts[2], "");
+    for (size_t i = 0; i < 3; i++)
+        free(texts[i]);
+    free(live);
+    free(gone);
 }
 
 void test_mark_is_honest(test_side *from, test_side *to)
 {
-    honest(from, to, "place", "name");
-    honest(from, to, "item", "name");
+    honest(from, to, "place");
+    honest(from, to, "item");
 }
 
 /* ---- messages made by hand ---------------------------------------------------------------------- */
@@ -753,34 +777,45 @@ static void pack_row(msgpack_packer *p, const tide_change *row)
         pack_value(p, &row->values[i]);
 }
 
-test_bytes test_page(const uuid_t library, const uuid_t from, tide_time epoch, uint32_t number,
-                     const test_range *ranges, size_t count, bool end)
+test_head test_head_of(const test_side *from, const test_side *to, uint32_t number)
+{
+    test_head head = {
+        .session = from->said, .epoch = test_epoch(from), .to_session = to->said, .number = number};
+
+    test_library_uuid(head.library);
+    uuid_copy(head.from, from->device);
+    return head;
+}
+
+static void pack_bool(msgpack_packer *p, bool value)
+{
+    if (value)
+        msgpack_pack_true(p);
+    else
+        msgpack_pack_false(p);
+}
+
+test_bytes test_page(const test_head *head, const test_range *ranges, size_t count, bool end)
 {
     tide__buffer buffer = {NULL, 0, 0, false};
     msgpack_packer p;
     test_bytes page;
 
     tide__packer(&buffer, &p);
-    tide__pack_head(&p, TIDE__PAGE, 3, library, from, epoch);
-    msgpack_pack_uint32(&p, number);
+    tide__pack_head(&p, TIDE__PAGE, 4, head->library, head->from, head->session, head->epoch);
+    tide__pack_time(&p, head->to_session);
+    msgpack_pack_uint32(&p, head->number);
     msgpack_pack_array(&p, count);
     for (size_t i = 0; i < count; i++) {
-        msgpack_pack_array(&p, 5);
+        msgpack_pack_array(&p, 4);
         tide__pack_text(&p, ranges[i].resource, strlen(ranges[i].resource));
         tide__pack_time(&p, ranges[i].after);
         tide__pack_time(&p, ranges[i].upto);
-        if (ranges[i].last)
-            msgpack_pack_true(&p);
-        else
-            msgpack_pack_false(&p);
         msgpack_pack_array(&p, ranges[i].row_count);
         for (size_t r = 0; r < ranges[i].row_count; r++)
             pack_row(&p, &ranges[i].rows[r]);
     }
-    if (end)
-        msgpack_pack_true(&p);
-    else
-        msgpack_pack_false(&p);
+    pack_bool(&p, end);
     test_require(!buffer.failed);
     page = copy_of(buffer.bytes, buffer.size);
     tide__buffer_free(&buffer);

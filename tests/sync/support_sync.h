@@ -79,6 +79,7 @@ typedef struct test_side {
     sqlite3 *db; /* the engine's connection */
     test_marks *marks;
     tide_session *session;
+    tide_time said;      /* the session, as its messages name it; known once one was taken */
     tide_time ahead;     /* of the engine's clock */
     uint64_t changed;    /* rows told by TIDE_EVENT_RESOURCE_CHANGED */
     uint32_t states[64]; /* told by TIDE_EVENT_STATE */
@@ -123,7 +124,7 @@ char *test_feed(sqlite3 *db, const char *resource, const char *table);
 void test_feed_is(sqlite3 *db, const char *expected, const char *resource, const char *table);
 
 /* The newest stamp of the feed; 0 if it is empty. */
-tide_time test_head(sqlite3 *db, const char *resource);
+tide_time test_newest(sqlite3 *db, const char *resource);
 
 /* Both tables of the two sides hold the same rows, compared with SQL. */
 void test_same_rows(test_side *a, test_side *b);
@@ -135,16 +136,25 @@ void test_mark_is_honest(test_side *from, test_side *to);
 
 /* ---- messages made by hand ---------------------------------------------------------------------- */
 
+/* What a page says besides its ranges: from whom, in which of its sessions, of which feed, to which session
+ * and question of the other. */
+typedef struct test_head {
+    uuid_t library, from;
+    tide_time session, epoch, to_session;
+    uint32_t number;
+} test_head;
+
+/* As `from` would say it to `to`, both of which have said something before. */
+test_head test_head_of(const test_side *from, const test_side *to, uint32_t number);
+
 typedef struct test_range {
     const char *resource;
     tide_time after, upto;
-    bool last;
     const tide_change *rows;
     size_t row_count;
 } test_range;
 
-test_bytes test_page(const uuid_t library, const uuid_t from, tide_time epoch, uint32_t number,
-                     const test_range *ranges, size_t count, bool end);
+test_bytes test_page(const test_head *head, const test_range *ranges, size_t count, bool end);
 
 tide_time test_epoch(const test_side *side);
 void test_library_uuid(uuid_t out);

@@ -39,6 +39,7 @@ static const char schema[] =
     "    uuid TEXT NOT NULL UNIQUE GENERATED ALWAYS AS (base || 'x'));"
     "CREATE TABLE folded (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL COLLATE NOCASE, name);"
     "CREATE UNIQUE INDEX folded_uuid ON folded(uuid COLLATE BINARY);"
+    "CREATE TABLE nocase (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE COLLATE NOCASE, name);"
     "CREATE TABLE late (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, name);"
     "CREATE UNIQUE INDEX late_uuid ON late(uuid);"
     "CREATE TABLE late_id (uuid TEXT NOT NULL UNIQUE, name, id INTEGER, PRIMARY KEY (id));"
@@ -95,10 +96,9 @@ static void taken(const tide_model *model)
 /* ---- tables ------------------------------------------------------------------------------------- */
 
 static const char *const bad_tables[] = {
-    "missing",   "v",      "fts",           "narrow",          "nokey",
-    "textkey",   "intkey", "desckey",       "pairkey",         "nullable",
-    "twins",     "plain",  "compound",      "partial",         "expression",
-    "generated", "folded", "sqlite_master", "sqlite_sequence",
+    "missing",    "v",         "fts",      "narrow", "nokey",         "textkey",         "intkey",
+    "desckey",    "pairkey",   "nullable", "twins",  "plain",         "compound",        "partial",
+    "expression", "generated", "folded",   "nocase", "sqlite_master", "sqlite_sequence",
 };
 
 START_TEST(a_table_that_does_not_fit_is_refused_by_name)
@@ -553,7 +553,7 @@ END_TEST
 
 START_TEST(a_damaged_list_of_devices_is_refused)
 {
-    test_sql(side.db, "INSERT INTO tidemark_devices VALUES (7, 'nonsense')");
+    test_sql(side.db, "INSERT INTO tidemark_devices VALUES (7, 'nonsense', 0)");
     open_refused(side.path, NULL, TIDE_ECORRUPT, "tidemark_devices");
 }
 END_TEST
