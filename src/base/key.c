@@ -38,6 +38,10 @@ static bool resource_bytes_valid(const unsigned char *bytes, size_t length)
         return false;
     }
     for (size_t at = 0; at < length;) {
+        if (bytes[at] >= 0x20 && bytes[at] < 0x7f && bytes[at] != '|') {
+            at++; /* mostly */
+            continue;
+        }
         uint32_t code = 0;
         size_t step = utf8_next(bytes + at, length - at, &code);
         if (step == 0 || code == '|' || code < 0x20 || (code >= 0x7f && code <= 0x9f)) {
@@ -67,21 +71,47 @@ void tide__uuid_format(const uuid_t uuid, char text[TIDE__UUID_TEXT])
     memcpy(text, with_nul, TIDE__UUID_TEXT);
 }
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Eight hex digits in lower case to four bytes, all at once: a digit's value is its low half, plus 9 for a
+ * letter; and only a digit is what its value is written as. */
+static bool hex_to_bytes(const unsigned char digits[8], unsigned char out[4])
+{
+    uint64_t text = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        text |= (uint64_t)digits[i] << 8 * i;
+    }
+    uint64_t values = (text & EACH_BYTE(0x0f)) + 9 * (text >> 6 & EACH_BYTE(1));
+    uint64_t letters = (values + EACH_BYTE(6)) >> 4 & EACH_BYTE(1);
+    uint64_t pairs = (values << 4 | values >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    pairs = (pairs | pairs >> 8) & UINT64_C(0x0000ffff0000ffff);
+    pairs |= pairs >> 16;
+    for (unsigned i = 0; i < 4; i++) {
+        out[i] = (unsigned char)(pairs >> 8 * i);
+    }
+    return (values & EACH_BYTE(0xf0)) == 0 &&
+           text == values + EACH_BYTE('0') + letters * ('a' - '0' - 10);
+}
+
+/* By hand: libuuid takes upper case too, and a check of a file reads two of them for each mark. */
 bool tide__uuid_parse(const char *text, uuid_t out)
 {
-    char with_nul[UUID_STR_LEN];
-    char again[UUID_STR_LEN];
+    unsigned char digits[2 * sizeof(uuid_t)];
     uuid_t uuid;
-    memcpy(with_nul, text, TIDE__UUID_TEXT);
-    with_nul[TIDE__UUID_TEXT] = '\0';
-    if (uuid_parse(with_nul, uuid) != 0) {
+    if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') {
         return false;
     }
-    uuid_unparse_lower(uuid, again); /* libuuid takes upper case too */
-    if (memcmp(with_nul, again, sizeof again) != 0) {
-        return false;
+    memcpy(digits, text, 8);
+    memcpy(digits + 8, text + 9, 4);
+    memcpy(digits + 12, text + 14, 4);
+    memcpy(digits + 16, text + 19, 4);
+    memcpy(digits + 20, text + 24, 12);
+    for (size_t i = 0; i < 4; i++) {
+        if (!hex_to_bytes(digits + 8 * i, uuid + 4 * i)) {
+            return false;
+        }
     }
-    uuid_copy(out, uuid);
+    memcpy(out, uuid, sizeof uuid);
     return true;
 }
 

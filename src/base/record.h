@@ -23,7 +23,4 @@ size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out
 int tide__record_decode(const void *key, size_t key_length, const void *bytes, size_t length,
                         tide_mark *out);
 
-/* CRC-32C of `bytes`, going on from `crc` (0 to begin with). */
-uint32_t tide__crc32c(uint32_t crc, const void *bytes, size_t length);
-
 #endif

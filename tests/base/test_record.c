@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
+
 #include "support.h"
 
 static const char key_text[] =
@@ -116,7 +118,9 @@ START_TEST(the_check_goes_on_from_any_place_and_any_alignment)
         uint32_t head = tide__crc32c(0, bytes + start, cut);
 
         ck_assert_uint_eq(tide__crc32c(0, bytes + start, length), crc);
+        ck_assert_uint_eq(tide__crc32c_by_tables(0, bytes + start, length), crc);
         ck_assert_uint_eq(tide__crc32c(head, bytes + start + cut, length - cut), crc);
+        ck_assert_uint_eq(tide__crc32c_by_tables(head, bytes + start + cut, length - cut), crc);
     }
 }
 END_TEST
