@@ -87,6 +87,10 @@ typedef struct tide_options {
                                 it fits. The file is only as large as its content. */
     uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; at least 256 KiB, default 1 TiB. Marks can still be
                                 overwritten and removed then. */
+    uint64_t verify_max_bytes; /* a file that uses no more than this is checked whole, every page and mark,
+                                  by its first opener in a process; default 4 MiB, 0: never. A larger
+                                  one is taken on trust: LMDB keeps no checksums, and damage to its
+                                  pages can crash the process or hide marks. */
     tide_notice_fn *notice; /* may be NULL */
     void *notice_ctx;
     tide_clock_fn *clock; /* may be NULL */
@@ -97,8 +101,8 @@ TIDE_API void tide_options_init(tide_options *options);
 
 /* Opens or creates the store in the file `path`, whose folder must exist. `options` NULL: defaults.
  * A new file is born whole: made under another name beside it, flushed, then renamed; mode 0600.
- * The first opener of a file in a process decides map size, largest size, reader slots and clock; later
- * handles in that process join it.
+ * The first opener of a file in a process checks it and decides map size, largest size, reader slots and
+ * clock; later handles in that process join it. docs/format.md says what is checked.
  *
  * TIDE_OK; TIDE_ENOENT: no such folder, or no file and TIDE_MUST_EXIST; TIDE_EACCES; TIDE_EFORMAT: not a
  * store, or of another format version; TIDE_ECORRUPT: shorter than its own metadata says, or damaged;

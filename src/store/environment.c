@@ -15,6 +15,7 @@
 #include "base/record.h"
 #include "base/rules.h"
 #include "store/file.h"
+#include "store/walker.h"
 
 #include "base/alloc.h"
 
@@ -264,12 +265,38 @@ static int read_identity(tide__environment *environment, tide__detail *detail)
     return rc;
 }
 
+/* Checks the file before LMDB has mapped it. Where other processes commit too fast for that, *later is set:
+ * it has to be done with LMDB's write lock, which needs the environment. */
+static int verify(const char *path, bool *later, tide__detail *detail)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return tide__fail_errno(detail, errno, path);
+    }
+    int rc = tide__file_verify(fd, path, detail);
+    close(fd);
+    *later = rc == TIDE_EBUSY;
+    return *later ? TIDE_OK : rc;
+}
+
+/* Opening an environment and beginning a transaction, LMDB reads nothing but its metadata. */
+static int verify_alone(MDB_txn *txn, void *ctx, tide__detail *detail)
+{
+    const tide__environment *environment = ctx;
+    (void)txn;
+    return tide__file_verify(environment->fd, environment->path, detail);
+}
+
 int tide__environment_open(const char *path, const tide_options *options, tide__environment **out,
                            tide__detail *detail)
 {
     uint64_t used = 0;
+    bool verify_later = false;
     *out = NULL;
     int rc = tide__file_inspect(path, &used, detail);
+    if (rc == TIDE_OK && used <= options->verify_max_bytes) {
+        rc = verify(path, &verify_later, detail);
+    }
     if (rc == TIDE_OK) {
         rc = tide__file_reserve_lock(path, options->max_readers, detail);
     }
@@ -312,6 +339,9 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
         if (native != 0 || fcntl(environment->fd, F_SETFD, FD_CLOEXEC) != 0) {
             rc = tide__fail_errno(detail, native != 0 ? native : errno, path);
         }
+    }
+    if (rc == TIDE_OK && verify_later) {
+        rc = tide__write(environment, verify_alone, environment, false, detail);
     }
     if (rc == TIDE_OK) {
         rc = read_identity(environment, detail);

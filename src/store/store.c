@@ -19,6 +19,7 @@
 
 #define MAP_BYTES (64ull << 30)
 #define MAX_BYTES (1ull << 40)
+#define VERIFY_BYTES (4u << 20)
 #define MAP_LEAST_BYTES (64u << 10)
 #define MAX_LEAST_BYTES (256u << 10) /* with less, a change finds no page to copy to */
 #define READERS 1024
@@ -40,6 +41,7 @@ void tide_options_init(tide_options *options)
         .max_readers = READERS,
         .map_size_bytes = MAP_BYTES,
         .max_size_bytes = MAX_BYTES,
+        .verify_max_bytes = VERIFY_BYTES,
     };
 }
 
