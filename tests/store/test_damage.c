@@ -789,17 +789,19 @@ START_TEST(a_file_that_may_not_be_read_is_not_moved)
 }
 END_TEST
 
-START_TEST(with_must_exist_nothing_is_created_in_its_place)
+START_TEST(a_file_that_must_exist_cannot_be_moved_aside)
 {
+    test_bytes bytes = {(unsigned char *)strdup("no store"), 8};
     notice_state state = {0, ""};
     tide_options options;
-    char name[256];
 
     aside_options(&options, &state);
     options.flags = TIDE_MUST_EXIST;
-    test_write_file(FILE_NAME, "no store", 8);
-    open_fails(FILE_NAME, &options, TIDE_ENOENT);
-    find_evidence(name, sizeof name);
+    test_write_file(FILE_NAME, bytes.data, bytes.length);
+    open_fails(FILE_NAME, &options, TIDE_EINVAL);
+    ck_assert(test_file_is(FILE_NAME, bytes));
+    ck_assert_uint_eq(test_entries(), 1);
+    free(bytes.data);
 }
 END_TEST
 
@@ -832,6 +834,6 @@ int main(void)
     tcase_add_test(test, a_truncated_store_is_moved_aside);
     tcase_add_test(test, a_good_or_missing_file_is_not_moved);
     tcase_add_test(test, a_file_that_may_not_be_read_is_not_moved);
-    tcase_add_test(test, with_must_exist_nothing_is_created_in_its_place);
+    tcase_add_test(test, a_file_that_must_exist_cannot_be_moved_aside);
     return test_run(suite);
 }
