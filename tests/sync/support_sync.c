@@ -779,8 +779,10 @@ static void pack_row(msgpack_packer *p, const tide_change *row)
 
 test_head test_head_of(const test_side *from, const test_side *to, uint32_t number)
 {
-    test_head head = {
-        .session = from->said, .epoch = test_epoch(from), .to_session = to->said, .number = number};
+    test_head head = {.session = from->said > 0 ? from->said : 1, /* nothing said yet: any */
+                      .epoch = test_epoch(from),
+                      .to_session = to->said,
+                      .number = number};
 
     test_library_uuid(head.library);
     uuid_copy(head.from, from->device);

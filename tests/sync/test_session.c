@@ -821,19 +821,6 @@ START_TEST(ranges_are_judged_one_by_one)
 }
 END_TEST
 
-/* Asked from a mark and answered from the beginning: the peer says that the mark cannot be true. */
-START_TEST(an_answer_from_the_beginning_takes_the_mark_back)
-{
-    tide_change row = live(0, "x", "X", TEST_START + 5);
-
-    test_marks_set(b.marks, a.device, "item", TEST_START + 10, test_epoch(&a));
-    b_asks();
-    ck_assert_int_eq(give_page(0, TIDE_TIME_NONE, TEST_START + 5, &row, 1), TIDE_OK);
-    items_are("x X");
-    mark_is(TEST_START + 5);
-}
-END_TEST
-
 /* There was no mark when b asked. Another program has raised one since, over more than the page brings. */
 START_TEST(a_mark_that_appeared_since_the_question_stands)
 {
@@ -843,15 +830,6 @@ START_TEST(a_mark_that_appeared_since_the_question_stands)
     test_marks_set(b.marks, a.device, "item", TEST_START + 40, test_epoch(&a));
     ck_assert_int_eq(give_page(0, TIDE_TIME_NONE, TEST_START + 30, &row, 1), TIDE_OK);
     mark_is(TEST_START + 40);
-}
-END_TEST
-
-/* A mark beyond the newest stamp of the feed it is about cannot be true. */
-START_TEST(a_mark_beyond_the_feed_is_not_believed)
-{
-    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x'), ('y')");
-    test_marks_set(b.marks, a.device, "item", TEST_START + 1000 * TEST_STEP, test_epoch(&a));
-    next_session_completes();
 }
 END_TEST
 
@@ -1694,9 +1672,7 @@ int main(void)
     tcase_add_test(test, an_empty_range_moves_the_mark_over_itself_only);
     tcase_add_test(test, an_empty_feed_leaves_no_mark);
     tcase_add_test(test, ranges_are_judged_one_by_one);
-    tcase_add_test(test, an_answer_from_the_beginning_takes_the_mark_back);
     tcase_add_test(test, a_mark_that_appeared_since_the_question_stands);
-    tcase_add_test(test, a_mark_beyond_the_feed_is_not_believed);
     tcase_add_test(test, a_page_of_a_new_feed_is_read_from_its_beginning_only);
     tcase_add_test(test, a_mark_without_an_epoch_is_not_trusted);
     tcase_add_test(test, a_peer_whose_database_is_new_is_read_from_the_beginning);
