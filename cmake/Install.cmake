@@ -78,8 +78,10 @@ if(TIDEMARK_BUILD_CLI)
     endif()
 endif()
 
-foreach(document IN ITEMS LICENSE README.md CHANGELOG.md)
+foreach(document IN ITEMS LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     if(EXISTS "${PROJECT_SOURCE_DIR}/${document}")
         install(FILES ${document} DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT doc)
     endif()
 endforeach()
+install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" COMPONENT doc
+    FILES_MATCHING PATTERN "*.md" PATTERN man EXCLUDE)
