@@ -271,7 +271,7 @@ END_TEST
 START_TEST(models_have_a_largest_number)
 {
     tide_model model = model_of("good");
-    char resource[16];
+    char resource[24];
 
     model.resource = resource;
     for (int i = 0; i < TIDE_MODELS_MAX; i++) {
