@@ -625,6 +625,30 @@ static bool is_over(const tide_session *session, int64_t peer_session)
     return false;
 }
 
+/* What is of a session of the peer that is over, or comes before its HELLO, is passed over. */
+static int hear(tide_session *session, const tide__message *message)
+{
+    int rc = check_sender(session, message);
+    if (rc != TIDE_OK || is_over(session, message->session)) {
+        return rc;
+    }
+    if (message->kind == TIDE__HELLO) {
+        return hear_hello(session, message);
+    }
+    if (!session->peer_known || message->session != session->peer_session) {
+        return TIDE_OK;
+    }
+    if (message->kind == TIDE__PAGE) {
+        return hear_page(session, message);
+    }
+    if (message->kind == TIDE__WANT) {
+        keep_question(session, &message->question);
+    } else if (!session->paused && !session->asked) {
+        session->ask = true; /* NEWS */
+    }
+    return TIDE_OK;
+}
+
 int tide_session_receive(tide_session *session, const void *bytes, size_t size)
 {
     tide__message *message = NULL;
@@ -639,20 +663,7 @@ int tide_session_receive(tide_session *session, const void *bytes, size_t size)
     }
     int rc = tide__message_decode(message, bytes, size, &session->sync->detail);
     if (rc == TIDE_OK) {
-        rc = check_sender(session, message);
-        if (rc != TIDE_OK || is_over(session, message->session)) {
-            /* not for us, or of a session of the peer that is over */
-        } else if (message->kind == TIDE__HELLO) {
-            rc = hear_hello(session, message);
-        } else if (!session->peer_known || message->session != session->peer_session) {
-            /* its HELLO is still to come */
-        } else if (message->kind == TIDE__PAGE) {
-            rc = hear_page(session, message);
-        } else if (message->kind == TIDE__WANT) {
-            keep_question(session, &message->question);
-        } else if (!session->paused && !session->asked) {
-            session->ask = true; /* NEWS */
-        }
+        rc = hear(session, message);
         tide__message_free(message);
     }
     tide__free(message);

@@ -238,8 +238,8 @@ START_TEST(known_names)
                                       "\xc2\x80",
                                       "\xc2\x85",
                                       "\xc2\x9f",
-                                      "a\xc2\x90"
-                                      "b", /* C1 controls */
+                                      ("a\xc2\x90"
+                                       "b"), /* C1 controls */
                                       "\x80",
                                       "\xbf",
                                       "a\x80", /* a continuation alone */

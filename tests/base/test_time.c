@@ -309,10 +309,10 @@ static const char *const refused[] = {
     "2025-01-01T10:00:00UTC",
     "2025-01-01T10:00:00GMT",
     "\xd9\xa2\xd9\xa0\xd9\xa2\xd9\xa5-01-01T10:00:00Z", /* Arabic-Indic digits */
-    "\xef\xbc\x92"
-    "025-01-01T10:00:00Z", /* a fullwidth digit */
-    "\xef\xbb\xbf"
-    "2025-01-01T10:00:00Z", /* a byte order mark */
+    ("\xef\xbc\x92"
+     "025-01-01T10:00:00Z"), /* a fullwidth digit */
+    ("\xef\xbb\xbf"
+     "2025-01-01T10:00:00Z"), /* a byte order mark */
     "2025-01-01T10:00:00\xc2\xa0Z",
     "2025-01-01T10:00:0:Z",
     "2025-01-01T1/:00:00Z",

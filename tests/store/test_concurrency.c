@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -181,11 +182,14 @@ static int not_below(void *ctx, const uuid_t d, const uuid_t p, const char *reso
                      const tide_mark *mark)
 {
     tide_time *seen = ctx;
-    int n = 0;
+    char *end = NULL;
 
     (void)d;
     (void)p;
-    if (sscanf(resource, "mark-%d", &n) != 1 || n < 0 || n >= MARKS)
+    if (strncmp(resource, "mark-", 5) != 0)
+        return -1;
+    long n = strtol(resource + 5, &end, 10);
+    if (*end != '\0' || n < 0 || n >= MARKS)
         return -1;
     if (mark->watermark < seen[n])
         return -2;

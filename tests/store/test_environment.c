@@ -316,7 +316,8 @@ START_TEST(every_descriptor_closes_on_exec)
         link[length] = '\0';
         if (strncmp(link, here, strlen(here)) != 0)
             continue;
-        ck_assert_msg((fcntl(atoi(entry->d_name), F_GETFD) & FD_CLOEXEC) != 0, "%s", link);
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+        ck_assert_msg((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "%s", link);
         found++;
     }
     closedir(folder);
@@ -396,12 +397,13 @@ END_TEST
 
 START_TEST(a_path_may_be_written_in_many_ways)
 {
-    char absolute[PATH_MAX + sizeof FILE_NAME + 1];
+    char here[PATH_MAX];
+    char absolute[PATH_MAX + 16];
 
     ck_assert_int_eq(mkdir("folder", 0700), 0);
     handles_share("one.mdb", "./folder/..//one.mdb", 0);
-    ck_assert_ptr_nonnull(getcwd(absolute, PATH_MAX));
-    strcat(absolute, "/two.mdb");
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    snprintf(absolute, sizeof absolute, "%s/two.mdb", here);
     handles_share(absolute, "two.mdb", 0);
     handles_share("three.mdb", ".//three.mdb", 0);
 }

@@ -213,7 +213,7 @@ static entry *add(test_marks *marks, const uuid_t owner, const uuid_t about, con
         e = &marks->entries[marks->count++];
         uuid_copy(e->owner, owner);
         uuid_copy(e->about, about);
-        strcpy(e->resource, resource);
+        memcpy(e->resource, resource, strlen(resource) + 1);
         e->mark = TIDE__NO_MARK;
     }
     return e;

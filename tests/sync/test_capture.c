@@ -262,6 +262,7 @@ START_TEST(insert_or_replace_of_a_key_is_the_same_key)
     before = head();
     run("INSERT OR REPLACE INTO item (uuid) VALUES ('b'), ('a'), ('c')");
     order_is("live b|live a|live c", "item", "item");
+    ck_assert_int_gt(head(), before);
     register_again();
     order_is("live b|live a|live c", "item", "item");
 }

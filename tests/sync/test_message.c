@@ -46,9 +46,8 @@ static void pack_hex(msgpack_packer *packer, const char *p, size_t digits)
     unsigned char bytes[64];
 
     for (size_t i = 0; i < digits / 2; i++) {
-        unsigned byte = 0;
-        sscanf(p + 2 * i, "%2x", &byte);
-        bytes[i] = (unsigned char)byte;
+        char pair[] = {p[2 * i], p[2 * i + 1], '\0'};
+        bytes[i] = (unsigned char)strtoul(pair, NULL, 16);
     }
     tide__pack_bytes(packer, bytes, digits / 2);
 }
@@ -539,7 +538,7 @@ static int decode_nils(size_t items)
 
     child_assert(bytes != NULL);
     memset(bytes, 0xc0, size);
-    memcpy(bytes, "\x95\x01\x01\xdd", 4);
+    memcpy(bytes, ((unsigned char[]){0x95, 1, 1, 0xdd}), 4);
     for (int i = 0; i < 4; i++)
         bytes[4 + i] = (unsigned char)(((items - 6) >> (24 - 8 * i)) & 0xff);
     rc = tide__message_decode(&message, bytes, size, &detail);

@@ -180,8 +180,8 @@ START_TEST(a_resource_is_a_short_plain_name)
                                       "a\n",
                                       "a\"b",
                                       "a.b",
-                                      "0123456789012345678901234567890123456789012345678901234567890"
-                                      "1234"};
+                                      ("0123456789012345678901234567890123456789"
+                                       "0123456789012345678901234")};
     char longest[TIDE_MODEL_NAME_MAX + 1];
     tide_model model = model_of("good");
 

@@ -395,7 +395,7 @@ START_TEST(both_write_and_the_link_is_cut)
     test_random random = {(uint64_t)_i + 1000};
 
     for (int round = 0; round < 6; round++) {
-        bad_link((uint64_t)(_i * 10 + round), &options, &session);
+        bad_link((uint64_t)_i * 10 + (uint64_t)round, &options, &session);
         options.cut_after_messages = 1 + test_below(&random, 25);
         write_some(&a, &random, 8);
         write_some(&b, &random, 8);

@@ -1629,9 +1629,8 @@ START_TEST(values_arrive_as_they_are)
 }
 END_TEST
 
-int main(void)
+static void add_conversations(Suite *suite)
 {
-    Suite *suite = suite_create("sync/session");
     TCase *test = test_case(suite, "conversations");
 
     tcase_add_checked_fixture(test, set_up, tear_down);
@@ -1645,8 +1644,11 @@ int main(void)
     tcase_add_loop_test(test, rows_written_while_pages_are_read_are_not_lost, 0, 10);
     tcase_add_test(test, rows_are_not_sent_back);
     tcase_add_test(test, a_model_only_one_side_has_is_no_obstacle);
+}
 
-    test = test_case(suite, "faults of the link");
+static void add_faults_of_the_link(Suite *suite)
+{
+    TCase *test = test_case(suite, "faults of the link");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_question_is_asked_again_at_its_time);
     tcase_add_test(test, news_are_told_again_until_a_question_comes);
@@ -1662,8 +1664,11 @@ int main(void)
     tcase_add_test(test, a_peer_that_begins_anew_is_answered);
     tcase_add_test(test, a_peer_that_begins_anew_with_an_earlier_clock_is_answered);
     tcase_add_test(test, what_belongs_to_another_session_is_passed_over);
+}
 
-    test = test_case(suite, "ranges");
+static void add_ranges(Suite *suite)
+{
+    TCase *test = test_case(suite, "ranges");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_gap_is_not_applied_and_moves_nothing);
     tcase_add_test(test, a_gap_before_there_is_any_mark);
@@ -1682,8 +1687,11 @@ int main(void)
     tcase_add_loop_test(test, a_mark_that_changed_since_the_question_decides, 0,
                         (int)(sizeof others / sizeof *others));
     tcase_add_loop_test(test, a_mark_that_changed_since_the_rows_stands, 0, 4);
+}
 
-    test = test_case(suite, "refusals");
+static void add_refusals(Suite *suite)
+{
+    TCase *test = test_case(suite, "refusals");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, another_library_is_refused);
     tcase_add_test(test, our_own_device_id_is_refused);
@@ -1698,8 +1706,11 @@ int main(void)
                         (int)(sizeof constraints / sizeof *constraints));
     tcase_add_test(test, a_transaction_on_the_engines_connection_is_in_the_way);
     tcase_add_test(test, options_have_ranges);
+}
 
-    test = test_case(suite, "errors below");
+static void add_errors_below(Suite *suite)
+{
+    TCase *test = test_case(suite, "errors below");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, marks_that_cannot_be_written);
     tcase_add_test(test, the_second_of_two_marks_cannot_be_written);
@@ -1708,8 +1719,11 @@ int main(void)
     tcase_add_loop_test(test, a_feed_that_cannot_be_read_is_an_error, 0,
                         (int)(sizeof damages / sizeof *damages));
     tcase_add_test(test, a_row_of_an_unknown_device_is_an_error);
+}
 
-    test = test_case(suite, "pausing and pages");
+static void add_pausing_and_pages(Suite *suite)
+{
+    TCase *test = test_case(suite, "pausing and pages");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_paused_session_asks_nothing_and_serves);
     tcase_add_test(test, pausing_in_the_middle_passes_over_what_comes);
@@ -1717,10 +1731,26 @@ int main(void)
     tcase_add_loop_test(test, every_page_boundary_is_a_place_to_stop, 1, 8);
     tcase_add_test(test, pages_are_about_as_long_as_asked_for);
     tcase_add_test(test, a_short_page_is_not_the_end);
+}
 
-    test = test_case(suite, "tables of programs");
+static void add_tables_of_programs(Suite *suite)
+{
+    TCase *test = test_case(suite, "tables of programs");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_renamed_row_with_a_unique_column_arrives);
     tcase_add_test(test, values_arrive_as_they_are);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("sync/session");
+
+    add_conversations(suite);
+    add_faults_of_the_link(suite);
+    add_ranges(suite);
+    add_refusals(suite);
+    add_errors_below(suite);
+    add_pausing_and_pages(suite);
+    add_tables_of_programs(suite);
     return test_run(suite);
 }
