@@ -293,7 +293,7 @@ START_TEST(what_the_callback_returns_stops_and_is_returned)
 
     begin(_i);
     for (int i = 0; i < 10; i++) {
-        char resource[8];
+        char resource[16];
 
         snprintf(resource, sizeof resource, "r%d", i);
         ck_assert_int_eq(upsert(resource, i), TIDE_OK);
