@@ -45,9 +45,11 @@ extern "C" {
 typedef struct tide_store tide_store;
 
 typedef struct tide_mark {
-    tide_time watermark;  /* how far */
-    tide_time updated_at; /* when the mark was last written, by the clock of that process */
-    tide_time epoch;      /* when the peer's feed began; TIDE_TIME_NONE where not known */
+    tide_time watermark; /* how far */
+    tide_time
+        updated_at; /* when the mark was last written, by the clock of that process; of an advance that
+                             waits, when it began to */
+    tide_time epoch; /* when the peer's feed began; TIDE_TIME_NONE where not known */
 } tide_mark;
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -70,7 +72,7 @@ enum {
 enum { TIDE_MUST_EXIST = 1u }; /* flag: never create the file */
 
 /* Receives one line about something that happened outside the answer of a call: why tide_open failed,
- * where an unusable file went. `text` is valid during the call only. Must not call the store. */
+ * where an unusable file went, that tide_close could not write what was deferred. `text` is valid during the call only. Must not call the store. */
 typedef void tide_notice_fn(void *ctx, int code, const char *text);
 
 /* The time for updated_at; NULL: the system's real-time clock. Called inside calls that write. */
@@ -82,7 +84,8 @@ typedef struct tide_options {
     uint32_t durability;  /* of this handle's calls that do not say otherwise */
     uint32_t on_unusable; /* TIDE_REFUSE (default) or TIDE_MOVE_ASIDE */
     uint32_t max_readers; /* slots for concurrent readers of all processes: 1 to 65536, default 1024 */
-    uint32_t reserved;    /* 0 */
+    uint32_t flush_interval_ms; /* 0 (default): what is deferred waits for a call that flushes; else a thread of
+                                   the library flushes it so often. Not for programs that fork. */
     uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
                                 it fits. The file is only as large as its content. */
     uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; at least 256 KiB, default 1 TiB. Marks can still be
@@ -91,7 +94,7 @@ typedef struct tide_options {
                                   by its first opener in a process; default 4 MiB, 0: never. A larger
                                   one is taken on trust: LMDB keeps no checksums, and damage to its
                                   pages can crash the process or hide marks. */
-    tide_notice_fn *notice; /* may be NULL */
+    tide_notice_fn *notice; /* may be NULL; kept for tide_close */
     void *notice_ctx;
     tide_clock_fn *clock; /* may be NULL */
     void *clock_ctx;
@@ -101,8 +104,8 @@ TIDE_API void tide_options_init(tide_options *options);
 
 /* Opens or creates the store in the file `path`, whose folder must exist. `options` NULL: defaults.
  * A new file is born whole: made under another name beside it, flushed, then renamed; mode 0600.
- * The first opener of a file in a process checks it and decides map size, largest size, reader slots and
- * clock; later handles in that process join it. docs/format.md says what is checked.
+ * The first opener of a file in a process checks it and decides map size, largest size, reader slots, clock and
+ * flush interval; later handles in that process join it. docs/format.md says what is checked.
  *
  * TIDE_OK; TIDE_ENOENT: no such folder, or no file and TIDE_MUST_EXIST; TIDE_EACCES; TIDE_EFORMAT: not a
  * store, or of another format version; TIDE_ECORRUPT: shorter than its own metadata says, or damaged;
@@ -111,8 +114,9 @@ TIDE_API void tide_options_init(tide_options *options);
  * is just creating or recovering the file. *out is NULL on failure. */
 TIDE_API int tide_open(const char *path, const tide_options *options, tide_store **out);
 
-/* Flushes what is pending and gives the handle back; `store` may be NULL. The outcome of that flush is
- * lost here: call tide_flush first where it matters. */
+/* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails, the notice of
+ * the handle's options hears it: what was deferred is gone then, unless another handle of this process keeps
+ * the file open and this one had set no barrier. Not to be called from inside a barrier. */
 TIDE_API void tide_close(tide_store *store);
 
 /* ---- one mark ----------------------------------------------------------------------------------- */
@@ -191,10 +195,15 @@ TIDE_API int tide_flush(tide_store *store);
 
 /* The barrier runs after the set of marks to publish is fixed and before they are written; it makes the
  * rows they count durable, so that no mark on disk is ever ahead of its rows. A negative result publishes
- * nothing and is returned by the call that wanted to publish. Calls that change or flush this store answer
- * TIDE_EBUSY from inside it; reading is allowed, tide_each and tide_max flush.
- * One barrier per file and process; fn NULL takes it away.
- * TIDE_OK; TIDE_EBUSY: another handle has set one. */
+ * nothing and is returned by the call that wanted to publish; what was deferred goes on waiting. From inside a
+ * barrier, calls that change or flush this store answer TIDE_EBUSY; reading is allowed, tide_each and tide_max
+ * flush. It is called on the thread of whoever flushes, the one of flush_interval_ms included, one at a time.
+ *
+ * A file may have several, of all handles in this process, each known by its `ctx`; all run. Setting one with
+ * a `ctx` that is there replaces that one. fn NULL takes it away, after a flush; if that fails, what was
+ * deferred is dropped, because nothing vouches for its rows any more. Barriers go with the handle they were
+ * set on.
+ * TIDE_OK; with fn NULL what tide_flush answers. */
 typedef int tide_barrier_fn(void *ctx);
 TIDE_API int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx);
 

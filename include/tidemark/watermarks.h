@@ -97,7 +97,8 @@ TIDE_API int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer,
 /* Makes pending changes durable (tide_flush); over SQLite nothing is ever pending. */
 TIDE_API int tide_watermarks_flush(tide_watermarks *marks);
 
-/* tide_set_barrier; over SQLite the barrier runs before every change instead. */
+/* tide_set_barrier. Over SQLite nothing waits: the barrier runs before every change, and there is one for a
+ * handle (TIDE_EBUSY: of another ctx). */
 TIDE_API int tide_watermarks_set_barrier(tide_watermarks *marks, tide_barrier_fn *fn, void *ctx);
 
 /* One line about the last failure, as tide_detail; an argument that is refused (TIDE_EINVAL) is none. */

@@ -319,8 +319,13 @@ static int flush(tide_watermarks *marks)
 
 static int set_barrier(tide_watermarks *marks, tide_barrier_fn *fn, void *ctx)
 {
-    self_of(marks)->barrier = fn;
-    self_of(marks)->barrier_ctx = ctx;
+    sqlite_watermarks *self = self_of(marks);
+    if (self->barrier != NULL && self->barrier_ctx != ctx) {
+        return fn == NULL ? TIDE_OK
+                          : tide__fail(&self->detail, TIDE_EBUSY, "there is a barrier already");
+    }
+    self->barrier = fn;
+    self->barrier_ctx = ctx;
     return TIDE_OK;
 }
 

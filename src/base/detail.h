@@ -8,6 +8,12 @@ typedef struct tide__detail {
     char text[TIDE__DETAIL_MAX];
 } tide__detail;
 
+/* The empty line, without filling all of it. */
+static inline void tide__detail_clear(tide__detail *detail)
+{
+    detail->text[0] = '\0';
+}
+
 /* Formats the line (control characters become '?') and returns `code`. `detail` may be NULL. */
 int tide__fail(tide__detail *detail, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -64,11 +64,18 @@ bool tide__resource_valid(const char *name, size_t *length)
     return true;
 }
 
+/* By hand, as its reverse below: a read of a mark writes two of them. */
 void tide__uuid_format(const uuid_t uuid, char text[TIDE__UUID_TEXT])
 {
-    char with_nul[UUID_STR_LEN];
-    uuid_unparse_lower(uuid, with_nul);
-    memcpy(text, with_nul, TIDE__UUID_TEXT);
+    static const char digits[] = "0123456789abcdef";
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof(uuid_t); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            text[at++] = '-';
+        }
+        text[at++] = digits[uuid[i] >> 4];
+        text[at++] = digits[uuid[i] & 0xf];
+    }
 }
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
@@ -115,20 +122,47 @@ bool tide__uuid_parse(const char *text, uuid_t out)
     return true;
 }
 
-int tide__key_encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *out)
+int tide__id_make(const uuid_t device, const uuid_t peer, const char *resource, tide__id *out)
 {
     size_t length = 0;
     if (device == NULL || peer == NULL || !tide__resource_valid(resource, &length)) {
         return TIDE_EINVAL;
     }
-    tide__uuid_format(device, out->text);
-    out->text[TIDE__UUID_TEXT] = '|';
-    tide__uuid_format(peer, out->text + TIDE__KEY_DEVICE_END);
-    out->text[TIDE__KEY_PEER_END - 1] = '|';
-    memcpy(out->text + TIDE__KEY_PEER_END, resource, length);
-    out->length = TIDE__KEY_PEER_END + length;
-    out->text[out->length] = '\0';
+    *out = (tide__id){device, peer, resource, length};
     return TIDE_OK;
+}
+
+int tide__id_compare(const tide__id *a, const tide__id *b)
+{
+    int order = memcmp(a->device, b->device, sizeof(uuid_t));
+    if (order == 0) {
+        order = memcmp(a->peer, b->peer, sizeof(uuid_t));
+    }
+    if (order == 0) {
+        order = memcmp(a->resource, b->resource, a->length < b->length ? a->length : b->length);
+    }
+    return order != 0 ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+void tide__key_of(const tide__id *id, tide__key *out)
+{
+    tide__uuid_format(id->device, out->text);
+    out->text[TIDE__UUID_TEXT] = '|';
+    tide__uuid_format(id->peer, out->text + TIDE__KEY_DEVICE_END);
+    out->text[TIDE__KEY_PEER_END - 1] = '|';
+    memcpy(out->text + TIDE__KEY_PEER_END, id->resource, id->length);
+    out->length = TIDE__KEY_PEER_END + id->length;
+    out->text[out->length] = '\0';
+}
+
+int tide__key_encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *out)
+{
+    tide__id id;
+    int rc = tide__id_make(device, peer, resource, &id);
+    if (rc == TIDE_OK) {
+        tide__key_of(&id, out);
+    }
+    return rc;
 }
 
 int tide__key_decode(const void *bytes, size_t length, uuid_t device, uuid_t peer, char *resource)

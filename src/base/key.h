@@ -20,11 +20,28 @@ typedef struct tide__key {
     char text[TIDE__KEY_MAX + 1]; /* with a NUL behind it, for messages */
 } tide__key;
 
+/* The name of a mark as a caller gives it; everything is borrowed. */
+typedef struct tide__id {
+    const unsigned char *device;
+    const unsigned char *peer;
+    const char *resource;
+    size_t length; /* of the resource */
+} tide__id;
+
+/* TIDE_OK; TIDE_EINVAL: a NULL, or not a resource name. */
+int tide__id_make(const uuid_t device, const uuid_t peer, const char *resource, tide__id *out);
+
+/* The order of the keys. */
+int tide__id_compare(const tide__id *a, const tide__id *b);
+
+/* The key of a valid name. */
+void tide__key_of(const tide__id *id, tide__key *out);
+
 /* Whether `name` may be a resource name: 1 to TIDE_RESOURCE_MAX bytes of valid UTF-8 without '|' and
  * control characters. *length is set when it may; NULL is allowed. */
 bool tide__resource_valid(const char *name, size_t *length);
 
-/* TIDE_OK; TIDE_EINVAL: a NULL, or not a resource name. */
+/* tide__id_make and tide__key_of. */
 int tide__key_encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *out);
 
 /* The reverse, from bytes that a file gave us. The resource goes to `resource` as a C string of at most

@@ -1,6 +1,7 @@
 /* committer.c - the one way in; see committer.h. */
 #include "store/committer.h"
 
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +12,37 @@
 
 #include "base/alloc.h"
 
-/* What a commit is asked for besides publishing what waits. */
-typedef struct request {
+#define GROUP_STEPS_MAX 4096 /* advances of the calls that share a transaction */
+#define GATHER_TRIES 8
+
+/* A call that wants a commit. It lies on the stack of its thread, which waits for `done`. */
+struct tide__request {
     enum { FLUSH, ADVANCE, SET, REMOVE } kind;
-    const tide__advance *steps; /* ADVANCE, sorted */
+    tide__advance *steps; /* ADVANCE, sorted */
     size_t step_count;
-    const tide__key *key; /* SET, REMOVE */
-    size_t prefix_length; /* REMOVE */
-    tide_time expected;   /* SET */
-    tide_time desired;
-    size_t removed; /* REMOVE: the result */
-} request;
+    const tide__id *id; /* SET; REMOVE: without the resource */
+    tide_time expected; /* SET */
+    tide_time desired;  /* SET */
+    tide_mark result;   /* SET: the mark afterwards */
+    size_t removed;     /* REMOVE */
+    int answer;         /* where the transaction is done */
+    tide__detail *detail;
+
+    tide__request *next;
+    pthread_cond_t woken;
+    bool leads;
+    bool done;
+};
 
 /* One transaction: what it is given and what it found out. Played again from the start after growth. */
 typedef struct transaction {
     tide__core *core;
-    const tide__slot *slots; /* sorted */
-    size_t slot_count;
-    request *request;
+    tide__waiting *waiting; /* sorted */
+    size_t waiting_count;
+    tide__request *group;
     tide_time now;
-    int answer; /* to the request */
+    uint64_t number;
+    bool dirty;
 } transaction;
 
 void tide__core_init(tide__core *core, tide__environment *environment, const tide_options *options)
@@ -38,15 +50,17 @@ void tide__core_init(tide__core *core, tide__environment *environment, const tid
     core->environment = environment;
     core->clock = options->clock;
     core->clock_ctx = options->clock_ctx;
+    core->queue_end = &core->queue;
+    tide__table_init(&core->table);
     atomic_init(&core->committing, 0);
     pthread_mutex_init(&core->commit_lock, NULL);
-    pthread_mutex_init(&core->table_lock, NULL);
+    pthread_mutex_init(&core->queue_lock, NULL);
 }
 
 void tide__core_destroy(tide__core *core)
 {
     tide__table_free(&core->table);
-    pthread_mutex_destroy(&core->table_lock);
+    pthread_mutex_destroy(&core->queue_lock);
     pthread_mutex_destroy(&core->commit_lock);
 }
 
@@ -61,61 +75,29 @@ static tide_time now_of(const tide__core *core)
     return (tide_time)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* ---- inside a write transaction ----------------------------------------------------------------- */
-
-static int put_mark(const transaction *t, MDB_txn *txn, const tide__key *key, tide_mark *mark,
-                    tide__detail *detail)
+static void lock_table(tide__core *core)
 {
-    char record[TIDE__RECORD_MAX];
-    const tide__environment *environment = t->core->environment;
-    mark->updated_at = t->now;
-    MDB_val name = {key->length, (void *)(uintptr_t)key->text}; /* LMDB only reads it */
-    MDB_val value = {tide__record_encode(key, mark, record), record};
-    int rc = mdb_put(txn, environment->marks, &name, &value, 0);
-    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+    pthread_mutex_lock(&core->environment->lock);
 }
 
-static int delete_mark(const transaction *t, MDB_txn *txn, const tide__key *key,
-                       tide__detail *detail)
+static void unlock_table(tide__core *core)
 {
-    const tide__environment *environment = t->core->environment;
-    MDB_val name = {key->length, (void *)(uintptr_t)key->text};
-    int rc = mdb_del(txn, environment->marks, &name, NULL);
-    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+    pthread_mutex_unlock(&core->environment->lock);
 }
 
-static int publish_waiting(const transaction *t, MDB_txn *txn, bool *dirty, tide__detail *detail)
-{
-    for (size_t i = 0; i < t->slot_count; i++) {
-        const tide__slot *slot = &t->slots[i];
-        tide_mark now;
-        int rc = tide__mark_read(t->core->environment, txn, &slot->key, &now, detail);
-        if (rc != TIDE_OK) {
-            return rc;
-        }
-        tide_mark mark = tide__rule_publish(&slot->pending, &now);
-        if (mark.watermark != now.watermark) {
-            rc = put_mark(t, txn, &slot->key, &mark, detail);
-            if (rc != TIDE_OK) {
-                return rc;
-            }
-            *dirty = true;
-        }
-    }
-    return TIDE_OK;
-}
+/* ---- steps of one mark -------------------------------------------------------------------------- */
 
 /* How many steps from the first on name the same mark. */
-static size_t same_key_run(const tide__advance *steps, size_t count)
+static size_t run_of(const tide__advance *steps, size_t count)
 {
     size_t run = 1;
-    while (run < count && strcmp(steps[run].key.text, steps->key.text) == 0) {
+    while (run < count && tide__id_compare(&steps[run].id, &steps->id) == 0) {
         run++;
     }
     return run;
 }
 
-/* Judges a run of steps of one mark, one after the other. TIDE_OK: *mark was raised. */
+/* Judges a run on *mark, one step after the other. TIDE_OK: *mark was raised. */
 static int judge_run(const tide__advance *steps, size_t run, tide_mark *mark)
 {
     int answer = TIDE_STALE;
@@ -131,61 +113,107 @@ static int judge_run(const tide__advance *steps, size_t run, tide_mark *mark)
     return answer;
 }
 
-/* Two passes: nothing is written until all steps are known to join on. */
-static int advance_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *detail)
+/* ---- inside a write transaction ----------------------------------------------------------------- */
+
+static int put_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide_mark *mark,
+                    tide__detail *detail)
 {
-    const request *r = t->request;
-    t->answer = TIDE_STALE;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0, run = 0; i < r->step_count; i += run) {
-            const tide__advance *steps = &r->steps[i];
-            tide_mark mark;
-            run = same_key_run(steps, r->step_count - i);
-            int rc = tide__mark_read(t->core->environment, txn, &steps->key, &mark, detail);
+    char record[TIDE__RECORD_MAX];
+    tide__key key;
+    const tide__environment *environment = t->core->environment;
+    mark->updated_at = t->now;
+    tide__key_of(id, &key);
+    MDB_val name = {key.length, key.text};
+    MDB_val value = {tide__record_encode(&key, mark, record), record};
+    int rc = mdb_put(txn, environment->marks, &name, &value, 0);
+    t->dirty = true;
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+static int delete_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide__detail *detail)
+{
+    tide__key key;
+    const tide__environment *environment = t->core->environment;
+    tide__key_of(id, &key);
+    MDB_val name = {key.length, key.text};
+    int rc = mdb_del(txn, environment->marks, &name, NULL);
+    t->dirty = true;
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
+{
+    for (size_t i = 0; i < t->waiting_count; i++) {
+        tide__waiting *w = &t->waiting[i];
+        tide_mark now;
+        int rc = tide__mark_read(t->core->environment, txn, &w->slot->id, &now, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        w->result = tide__rule_publish(&w->pending, &now);
+        if (w->result.watermark != now.watermark) {
+            rc = put_mark(t, txn, &w->slot->id, &w->result, detail);
             if (rc != TIDE_OK) {
                 return rc;
-            }
-            int answer = judge_run(steps, run, &mark);
-            if (answer == TIDE_GAP || answer == TIDE_CONFLICT) {
-                t->answer = answer;
-                return TIDE_OK;
-            }
-            if (answer == TIDE_OK && pass == 1) {
-                rc = put_mark(t, txn, &steps->key, &mark, detail);
-                if (rc != TIDE_OK) {
-                    return rc;
-                }
-                t->answer = TIDE_OK;
-                *dirty = true;
             }
         }
     }
     return TIDE_OK;
 }
 
-static int set_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *detail)
+/* Two passes: nothing is written until all steps are known to join on. */
+static int advance_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
 {
-    const request *r = t->request;
-    tide_mark mark;
-    int rc = tide__mark_read(t->core->environment, txn, r->key, &mark, detail);
+    r->answer = TIDE_STALE;
+    for (size_t i = 0, run = 0; i < r->step_count; i += run) {
+        tide__advance *steps = &r->steps[i];
+        run = run_of(steps, r->step_count - i);
+        int rc = tide__mark_read(t->core->environment, txn, &steps->id, &steps->base, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        steps->result = steps->base;
+        rc = judge_run(steps, run, &steps->result);
+        if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
+            r->answer = rc;
+            return TIDE_OK;
+        }
+        r->answer = rc == TIDE_OK ? TIDE_OK : r->answer;
+    }
+    for (size_t i = 0, run = 0; i < r->step_count; i += run) {
+        tide__advance *steps = &r->steps[i];
+        run = run_of(steps, r->step_count - i);
+        if (steps->result.watermark != steps->base.watermark) {
+            int rc = put_mark(t, txn, &steps->id, &steps->result, detail);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+    }
+    return TIDE_OK;
+}
+
+static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
+{
+    int rc = tide__mark_read(t->core->environment, txn, r->id, &r->result, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
-    t->answer = tide__rule_set(&mark, r->expected, r->desired);
-    if (t->answer != TIDE_OK || r->expected == r->desired) {
+    r->answer = tide__rule_set(&r->result, r->expected, r->desired);
+    if (r->answer != TIDE_OK || r->expected == r->desired) {
         return TIDE_OK;
     }
-    *dirty = true;
-    return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->key, detail)
-                                        : put_mark(t, txn, r->key, &mark, detail);
+    return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->id, detail)
+                                        : put_mark(t, txn, r->id, &r->result, detail);
 }
 
-static int remove_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *detail)
+static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
 {
-    request *r = t->request;
     const tide__environment *environment = t->core->environment;
     MDB_cursor *cursor = NULL;
-    MDB_val key = {r->prefix_length, (void *)(uintptr_t)r->key->text};
+    tide__key prefix;
+    tide__key_of(r->id, &prefix);
+    MDB_val key = {TIDE__KEY_PEER_END, prefix.text};
     MDB_val value;
     r->removed = 0;
     int rc = mdb_cursor_open(txn, environment->marks, &cursor);
@@ -194,15 +222,15 @@ static int remove_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *de
     }
     /* Where a cursor stands after a delete is LMDB's affair: look for the prefix anew each time. */
     while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)) == 0 &&
-           key.mv_size > r->prefix_length &&
-           memcmp(key.mv_data, r->key->text, r->prefix_length) == 0) {
+           key.mv_size > TIDE__KEY_PEER_END &&
+           memcmp(key.mv_data, prefix.text, TIDE__KEY_PEER_END) == 0) {
         rc = mdb_cursor_del(cursor, 0);
         if (rc != 0) {
             break;
         }
         r->removed++;
-        *dirty = true;
-        key = (MDB_val){r->prefix_length, (void *)(uintptr_t)r->key->text};
+        t->dirty = true;
+        key = (MDB_val){TIDE__KEY_PEER_END, prefix.text};
     }
     mdb_cursor_close(cursor);
     return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
@@ -212,95 +240,169 @@ static int remove_in(transaction *t, MDB_txn *txn, bool *dirty, tide__detail *de
 static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
 {
     transaction *t = ctx;
-    bool dirty = false;
-    t->answer = TIDE_OK;
-    int rc = publish_waiting(t, txn, &dirty, detail);
-    if (rc == TIDE_OK) {
-        switch (t->request->kind) {
+    t->dirty = false;
+    t->number = mdb_txn_id(txn);
+    int rc = publish_waiting(t, txn, detail);
+    for (tide__request *r = t->group; rc == TIDE_OK && r != NULL; r = r->next) {
+        r->answer = TIDE_OK;
+        switch (r->kind) {
         case FLUSH:
             break;
         case ADVANCE:
-            rc = advance_in(t, txn, &dirty, detail);
+            rc = advance_in(t, txn, r, detail);
             break;
         case SET:
-            rc = set_in(t, txn, &dirty, detail);
+            rc = set_in(t, txn, r, detail);
             break;
         case REMOVE:
-            rc = remove_in(t, txn, &dirty, detail);
+            rc = remove_in(t, txn, r, detail);
             break;
         }
     }
-    return rc == TIDE_OK && !dirty ? TIDE_STALE : rc;
+    return rc == TIDE_OK && !t->dirty ? TIDE_STALE : rc;
 }
 
 /* ---- a commit ----------------------------------------------------------------------------------- */
 
-/* What was published leaves the table; what was raised meanwhile stays, on a new base. */
-static void settle(tide__core *core, const tide__slot *slots, size_t count)
+static void note(tide__core *core, const tide__id *id, const tide_mark *mark, bool current)
 {
-    pthread_mutex_lock(&core->table_lock);
-    for (size_t i = 0; i < count; i++) {
-        tide__slot *slot = tide__table_find(&core->table, &slots[i].key);
-        if (slot->pending.upto.watermark == slots[i].pending.upto.watermark) {
-            tide__table_remove(&core->table, &slots[i].key);
-        } else {
-            slot->pending.base = slots[i].pending.upto;
-        }
+    tide__slot *slot = tide__table_find(&core->table, id);
+    if (slot != NULL) {
+        tide__table_note(&core->table, slot, mark, current);
     }
-    pthread_mutex_unlock(&core->table_lock);
 }
 
-static int commit_locked(tide__core *core, request *r, tide__detail *detail)
+/* What the transaction found and wrote goes into the table. */
+static void settle(const transaction *t)
 {
-    transaction t = {.core = core, .request = r, .answer = TIDE_OK};
-    size_t count = 0;
-    pthread_mutex_lock(&core->table_lock);
-    tide__slot *slots = tide__table_snapshot(&core->table, &count);
-    pthread_mutex_unlock(&core->table_lock);
-    if (slots == NULL && count > 0) {
-        return TIDE_ENOMEM;
+    tide__core *core = t->core;
+    tide__table *table = &core->table;
+    lock_table(core);
+    bool current =
+        t->dirty ? tide__table_follow(table, t->number) : tide__table_reach(table, t->number - 1);
+    tide__table_settle(table, t->waiting, t->waiting_count, current);
+    for (const tide__request *r = t->group; r != NULL; r = r->next) {
+        for (size_t i = 0, run = 0; i < r->step_count && r->answer <= TIDE_STALE; i += run) {
+            run = run_of(&r->steps[i], r->step_count - i);
+            note(core, &r->steps[i].id, &r->steps[i].result, current);
+        }
+        if (r->kind == SET) {
+            note(core, r->id, &r->result, current);
+        } else if (r->kind == REMOVE && r->removed > 0) {
+            table->generation++; /* whatever the removed ones were: all is read again */
+        }
     }
-    if (count == 0 && r->kind == FLUSH) {
-        return TIDE_OK;
-    }
-    int rc = core->barrier == NULL ? TIDE_OK : core->barrier(core->barrier_ctx);
-    if (rc < 0) {
-        (void)tide__fail(detail, rc, "%s: the barrier failed: %s", core->environment->path,
-                         tide_strerror(rc));
-        tide__free(slots);
+    unlock_table(core);
+}
+
+static bool removing(const tide__request *r)
+{
+    return r->kind == REMOVE || (r->kind == SET && r->desired == TIDE_TIME_NONE);
+}
+
+static int transact(transaction *t, tide__detail *detail)
+{
+    t->now = now_of(t->core);
+    int rc = tide__write(t->core->environment, play, t, removing(t->group), detail);
+    if (rc != TIDE_OK && rc != TIDE_STALE) {
         return rc;
     }
-    t.slots = slots;
-    t.slot_count = count;
-    t.now = now_of(core);
-    bool removes = r->kind == REMOVE || (r->kind == SET && r->desired == TIDE_TIME_NONE);
-    rc = tide__write(core->environment, play, &t, removes, detail);
-    if (rc == TIDE_OK || rc == TIDE_STALE) {
-        settle(core, slots, count);
-        rc = t.answer;
-    }
-    tide__free(slots);
-    return rc;
+    settle(t);
+    return TIDE_OK;
 }
+
+static int run_barriers(const tide__core *core, tide__detail *detail)
+{
+    for (const tide__barrier *b = core->barriers; b != NULL; b = b->next) {
+        int rc = b->fn(b->ctx);
+        if (rc < 0) {
+            return tide__fail(detail, rc, "%s: the barrier failed: %s", core->environment->path,
+                              tide_strerror(rc));
+        }
+    }
+    return TIDE_OK;
+}
+
+static bool only_flushes(const tide__request *group)
+{
+    while (group != NULL && group->kind == FLUSH) {
+        group = group->next;
+    }
+    return group == NULL;
+}
+
+/* Every call of the group has the same failure. */
+static void fail_group(tide__request *group, int rc, const tide__detail *detail)
+{
+    for (tide__request *r = group; r != NULL; r = r->next) {
+        r->answer = rc;
+        if (r->detail != NULL && r->detail != detail) {
+            *r->detail = *detail;
+        }
+    }
+}
+
+/* Each call alone: one has made the transaction of all fail. */
+static void transact_each(transaction *t)
+{
+    tide__request *next = NULL;
+    for (tide__request *r = t->group; r != NULL; r = next) {
+        next = r->next;
+        r->next = NULL;
+        t->group = r;
+        int rc = transact(t, r->detail);
+        if (rc == TIDE_OK) {
+            t->waiting_count = 0; /* published */
+        } else {
+            r->answer = rc;
+        }
+        r->next = next;
+    }
+}
+
+/* With commit_lock held: answers every call of the group. */
+static void commit_group(tide__core *core, tide__request *group)
+{
+    tide__detail detail;
+    transaction t = {.core = core, .group = group};
+    tide__detail_clear(&detail);
+    lock_table(core);
+    t.waiting = tide__table_snapshot(&core->table, &t.waiting_count);
+    unlock_table(core);
+    int rc = TIDE_OK;
+    if (t.waiting == NULL && t.waiting_count > 0) {
+        rc = TIDE_ENOMEM;
+    } else if (t.waiting_count > 0 || !only_flushes(group)) {
+        rc = run_barriers(core, &detail);
+        if (rc == TIDE_OK) {
+            rc = transact(&t, &detail);
+            if (rc < 0 && rc != TIDE_EUNKNOWN && group->next != NULL) {
+                transact_each(&t);
+                rc = TIDE_OK;
+            }
+        }
+    }
+    if (rc < 0) {
+        fail_group(group, rc, &detail);
+    }
+    tide__free(t.waiting);
+}
+
+/* ---- the queue ---------------------------------------------------------------------------------- */
 
 /* A barrier that changes what it is the barrier of would wait for itself. */
 static int refuse_reentry(tide__core *core, tide__detail *detail)
 {
-    return atomic_load(&core->committing) != (uintptr_t)pthread_self()
+    return atomic_load_explicit(&core->committing, memory_order_relaxed) != (uintptr_t)pthread_self()
                ? TIDE_OK
                : tide__fail(detail, TIDE_EBUSY, "%s: called from inside its own barrier",
                             core->environment->path);
 }
 
-static int enter_commit(tide__core *core, tide__detail *detail)
+static void enter_commit(tide__core *core)
 {
-    int rc = refuse_reentry(core, detail);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
     pthread_mutex_lock(&core->commit_lock);
     atomic_store(&core->committing, (uintptr_t)pthread_self());
-    return TIDE_OK;
 }
 
 static void leave_commit(tide__core *core)
@@ -309,42 +411,150 @@ static void leave_commit(tide__core *core)
     pthread_mutex_unlock(&core->commit_lock);
 }
 
-static int commit(tide__core *core, request *r, tide__detail *detail)
+/* Takes the group from the head of the queue. A removal may go beyond the largest size, so it goes alone. */
+static tide__request *take_group(tide__core *core)
 {
-    int rc = enter_commit(core, detail);
-    if (rc == TIDE_OK) {
-        rc = commit_locked(core, r, detail);
-        leave_commit(core);
+    tide__request *first = core->queue;
+    tide__request *last = first;
+    size_t steps = first->step_count;
+    core->last_group = 1;
+    while (!removing(first) && last->next != NULL && !removing(last->next) &&
+           steps + last->next->step_count <= GROUP_STEPS_MAX) {
+        last = last->next;
+        steps += last->step_count;
+        core->last_group++;
     }
-    return rc;
+    core->queue = last->next;
+    if (core->queue == NULL) {
+        core->queue_end = &core->queue;
+    }
+    last->next = NULL;
+    return first;
+}
+
+static size_t queue_length(const tide__core *core)
+{
+    size_t count = 0;
+    for (const tide__request *r = core->queue; r != NULL; r = r->next) {
+        count++;
+    }
+    return count;
+}
+
+/* Those whom the last commit answered are about to ask for the next. Without a moment's patience for them, large and
+ * tiny groups would alternate. */
+static void gather(tide__core *core)
+{
+    size_t expected = core->last_group;
+    for (int i = 0; i < GATHER_TRIES && queue_length(core) < expected; i++) {
+        pthread_mutex_unlock(&core->queue_lock);
+        sched_yield();
+        pthread_mutex_lock(&core->queue_lock);
+    }
+}
+
+/* Behind queue_lock, which is given up meanwhile: commits for the head of the queue, and wakes who is served and
+ * who leads next. */
+static void lead(tide__core *core, const tide__request *self)
+{
+    core->led = true;
+    gather(core);
+    tide__request *group = take_group(core);
+    pthread_mutex_unlock(&core->queue_lock);
+    enter_commit(core);
+    commit_group(core, group);
+    leave_commit(core);
+    pthread_mutex_lock(&core->queue_lock);
+    while (group != NULL) {
+        tide__request *served = group;
+        group = group->next; /* before its thread goes on */
+        served->done = true;
+        if (served != self) {
+            pthread_cond_signal(&served->woken);
+        }
+    }
+    core->led = core->queue != NULL;
+    if (core->led) {
+        core->queue->leads = true;
+        pthread_cond_signal(&core->queue->woken);
+    }
+}
+
+static int commit(tide__core *core, tide__request *r, tide__detail *detail)
+{
+    int rc = refuse_reentry(core, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    r->detail = detail;
+    pthread_cond_init(&r->woken, NULL);
+    pthread_mutex_lock(&core->queue_lock);
+    *core->queue_end = r;
+    core->queue_end = &r->next;
+    while (!r->done && core->led && !r->leads) {
+        pthread_cond_wait(&r->woken, &core->queue_lock);
+    }
+    if (!r->done) {
+        lead(core, r);
+    }
+    pthread_mutex_unlock(&core->queue_lock);
+    pthread_cond_destroy(&r->woken);
+    return r->answer;
 }
 
 /* ---- the mark as this process sees it ----------------------------------------------------------- */
 
-/* With the table lock held. */
-static int view_locked(tide__core *core, const tide__key *key, tide_mark *out, tide__detail *detail)
+/* The slot of a name if it holds what the file holds; with the table locked. */
+static tide__slot *current_slot(tide__core *core, const tide__id *id)
+{
+    tide__slot *slot = tide__table_find(&core->table, id);
+    return slot != NULL && tide__table_current(&core->table, slot,
+                                               tide__environment_newest(core->environment))
+               ? slot
+               : NULL;
+}
+
+/* Reads the mark from the file, and keeps it. TIDE_ABSENT: what was read is old already. */
+static int load(tide__core *core, const tide__id *id, tide_mark *out, tide__detail *detail)
 {
     MDB_txn *txn = NULL;
     int rc = tide__read_begin(core->environment, &txn, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__mark_read(core->environment, txn, key, out, detail);
+    uint64_t number = mdb_txn_id(txn);
+    rc = tide__mark_read(core->environment, txn, id, out, detail);
     tide__read_end(core->environment, txn);
-    if (rc == TIDE_OK) {
-        const tide__slot *slot = tide__table_find(&core->table, key);
-        if (slot != NULL) {
-            *out = tide__rule_publish(&slot->pending, out);
-        }
+    if (rc != TIDE_OK) {
+        return rc;
     }
+    lock_table(core);
+    if (tide__table_reach(&core->table, number)) {
+        tide__table_trim(&core->table, 1);
+        tide__slot *slot = tide__table_take(&core->table, id);
+        if (slot != NULL) { /* without memory for it, it is read again next time */
+            tide__table_note(&core->table, slot, out, true);
+            *out = tide__slot_view(slot);
+        }
+    } else {
+        rc = TIDE_ABSENT;
+    }
+    unlock_table(core);
     return rc;
 }
 
-int tide__core_view(tide__core *core, const tide__key *key, tide_mark *out, tide__detail *detail)
+int tide__core_view(tide__core *core, const tide__id *id, tide_mark *out, tide__detail *detail)
 {
-    pthread_mutex_lock(&core->table_lock);
-    int rc = view_locked(core, key, out, detail);
-    pthread_mutex_unlock(&core->table_lock);
+    lock_table(core);
+    const tide__slot *slot = current_slot(core, id);
+    if (slot != NULL) {
+        *out = tide__slot_view(slot);
+    }
+    unlock_table(core);
+    int rc = slot != NULL ? TIDE_OK : TIDE_ABSENT;
+    while (rc == TIDE_ABSENT) {
+        rc = load(core, id, out, detail);
+    }
     return rc;
 }
 
@@ -354,60 +564,106 @@ static int by_key_then_order(const void *a, const void *b)
 {
     const tide__advance *x = a;
     const tide__advance *y = b;
-    int order = strcmp(x->key.text, y->key.text);
+    int order = tide__id_compare(&x->id, &y->id);
     return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
 }
 
-/* With the table lock held: judges all, then raises all. `plan` has room for one entry a step. */
-static int defer_locked(tide__core *core, const tide__advance *steps, size_t count,
-                        tide__pending *plan, tide__detail *detail)
+/* With the table locked, and the slots of all runs current: judges all, then raises all. */
+static int raise_all(tide__core *core, tide__advance *steps, size_t count)
 {
-    int result = TIDE_STALE;
-    int rc = tide__table_reserve(&core->table, count);
-    for (size_t i = 0, run = 0; rc == TIDE_OK && i < count; i += run) {
-        run = same_key_run(&steps[i], count - i);
-        rc = view_locked(core, &steps[i].key, &plan[i].base, detail);
-        if (rc == TIDE_OK) {
-            plan[i].upto = plan[i].base;
-            int answer = judge_run(&steps[i], run, &plan[i].upto);
-            if (answer == TIDE_OK) {
-                result = TIDE_OK;
-            } else if (answer != TIDE_STALE) {
-                rc = answer;
-            }
+    int answer = TIDE_STALE;
+    for (size_t i = 0, run = 0; i < count; i += run) {
+        run = run_of(&steps[i], count - i);
+        steps[i].base = steps[i].result = tide__slot_view(steps[i].slot);
+        int rc = judge_run(&steps[i], run, &steps[i].result);
+        if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
+            return rc;
+        }
+        answer = rc == TIDE_OK ? TIDE_OK : answer;
+    }
+    for (size_t i = 0, run = 0; answer == TIDE_OK && i < count; i += run) {
+        tide__slot *slot = steps[i].slot;
+        run = run_of(&steps[i], count - i);
+        if (steps[i].result.watermark == steps[i].base.watermark) {
+            continue;
+        }
+        /* The clock is read once a wait, not once an advance. */
+        steps[i].result.updated_at = slot->waiting ? slot->pending.upto.updated_at : now_of(core);
+        tide__table_raise(&core->table, slot, &steps[i].base, &steps[i].result);
+    }
+    return answer;
+}
+
+/* Finds the current slots of all runs. */
+static bool find_slots(tide__core *core, tide__advance *steps, size_t count)
+{
+    for (size_t i = 0, run = 0; i < count; i += run) {
+        run = run_of(&steps[i], count - i);
+        if ((steps[i].slot = current_slot(core, &steps[i].id)) == NULL) {
+            return false;
         }
     }
-    if (rc != TIDE_OK || result != TIDE_OK) {
-        return rc != TIDE_OK ? rc : result;
-    }
-    tide_time now = now_of(core);
+    return true;
+}
+
+/* Makes the slots of all runs current, from a snapshot of the newest commit the table knows. */
+static int load_slots(tide__core *core, MDB_txn *txn, tide__advance *steps, size_t count,
+                      tide__detail *detail)
+{
+    tide__table *table = &core->table;
+    tide__table_trim(table, count);
     for (size_t i = 0, run = 0; i < count; i += run) {
-        run = same_key_run(&steps[i], count - i);
-        if (plan[i].upto.watermark != plan[i].base.watermark) {
-            plan[i].upto.updated_at = now;
-            tide__table_raise(&core->table, &steps[i].key, &plan[i]);
+        tide_mark mark;
+        run = run_of(&steps[i], count - i);
+        tide__slot *slot = tide__table_take(table, &steps[i].id);
+        if (slot == NULL) {
+            return TIDE_ENOMEM;
+        }
+        steps[i].slot = slot;
+        if (slot->seen != table->generation) {
+            int rc = tide__mark_read(core->environment, txn, &slot->id, &mark, detail);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+            tide__table_note(table, slot, &mark, true);
         }
     }
     return TIDE_OK;
 }
 
-static int defer(tide__core *core, const tide__advance *steps, size_t count, bool *room,
+/* The same over slots that must be read first. TIDE_ABSENT: the snapshot was old already. */
+static int defer_cold(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail)
+{
+    MDB_txn *txn = NULL;
+    int rc = tide__read_begin(core->environment, &txn, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    lock_table(core);
+    rc = tide__table_reach(&core->table, mdb_txn_id(txn))
+             ? load_slots(core, txn, steps, count, detail)
+             : TIDE_ABSENT;
+    if (rc == TIDE_OK) {
+        rc = raise_all(core, steps, count);
+    }
+    unlock_table(core);
+    tide__read_end(core->environment, txn);
+    return rc;
+}
+
+/* *room: there was a place for as many; else a commit is due. */
+static int defer(tide__core *core, tide__advance *steps, size_t count, bool *room,
                  tide__detail *detail)
 {
-    tide__pending one;
-    tide__pending *plan = count == 1 ? &one : tide__malloc(count * sizeof *plan);
-    int rc = TIDE_OK;
-    if (plan == NULL) {
-        return TIDE_ENOMEM;
+    int rc = TIDE_ABSENT;
+    lock_table(core);
+    *room = core->table.waiting_count + count <= TIDE__WAITING_MAX;
+    if (*room && find_slots(core, steps, count)) {
+        rc = raise_all(core, steps, count);
     }
-    pthread_mutex_lock(&core->table_lock);
-    *room = core->table.count + count <= TIDE__PENDING_MAX;
-    if (*room) {
-        rc = defer_locked(core, steps, count, plan, detail);
-    }
-    pthread_mutex_unlock(&core->table_lock);
-    if (plan != &one) {
-        tide__free(plan);
+    unlock_table(core);
+    while (*room && rc == TIDE_ABSENT) {
+        rc = defer_cold(core, steps, count, detail);
     }
     return rc;
 }
@@ -418,32 +674,33 @@ int tide__core_advance(tide__core *core, tide__advance *steps, size_t count, boo
     if (count > 1) {
         qsort(steps, count, sizeof *steps, by_key_then_order);
     }
-    bool room = false;
     if (!durable) {
+        bool room = false;
         int rc = refuse_reentry(core, detail);
         if (rc == TIDE_OK) {
             rc = defer(core, steps, count, &room, detail);
         }
-        if (rc != TIDE_OK || room) {
+        if (rc != TIDE_ABSENT) {
             return rc;
         }
     }
     /* Asked for, or the table is full: a commit empties it. */
-    request r = {.kind = ADVANCE, .steps = steps, .step_count = count};
+    tide__request r = {.kind = ADVANCE, .steps = steps, .step_count = count};
     return commit(core, &r, detail);
 }
 
-int tide__core_set(tide__core *core, const tide__key *key, tide_time expected, tide_time desired,
+/* ---- the other changes -------------------------------------------------------------------------- */
+
+int tide__core_set(tide__core *core, const tide__id *id, tide_time expected, tide_time desired,
                    tide__detail *detail)
 {
-    request r = {.kind = SET, .key = key, .expected = expected, .desired = desired};
+    tide__request r = {.kind = SET, .id = id, .expected = expected, .desired = desired};
     return commit(core, &r, detail);
 }
 
-int tide__core_remove(tide__core *core, const tide__key *prefix, size_t length, size_t *removed,
-                      tide__detail *detail)
+int tide__core_remove(tide__core *core, const tide__id *id, size_t *removed, tide__detail *detail)
 {
-    request r = {.kind = REMOVE, .key = prefix, .prefix_length = length};
+    tide__request r = {.kind = REMOVE, .id = id};
     int rc = commit(core, &r, detail);
     if (rc == TIDE_OK) {
         *removed = r.removed;
@@ -451,27 +708,111 @@ int tide__core_remove(tide__core *core, const tide__key *prefix, size_t length, 
     return rc;
 }
 
+size_t tide__core_waiting(tide__core *core)
+{
+    lock_table(core);
+    size_t count = core->table.waiting_count;
+    unlock_table(core);
+    return count;
+}
+
 int tide__core_flush(tide__core *core, tide__detail *detail)
 {
-    request r = {.kind = FLUSH};
-    return commit(core, &r, detail);
+    tide__request r = {.kind = FLUSH};
+    int rc = refuse_reentry(core, detail);
+    /* An advance that is just being published waits until it is. */
+    return rc != TIDE_OK || tide__core_waiting(core) == 0 ? rc : commit(core, &r, detail);
+}
+
+/* ---- barriers ----------------------------------------------------------------------------------- */
+
+/* Inside a commit: nothing may be published without the barrier it waited for. */
+static int flush_or_drop(tide__core *core, size_t *lost, tide__detail *detail)
+{
+    tide__request r = {.kind = FLUSH, .detail = detail};
+    commit_group(core, &r);
+    lock_table(core);
+    *lost = 0;
+    if (r.answer < 0) {
+        *lost = core->table.waiting_count;
+        tide__table_drop(&core->table);
+    }
+    unlock_table(core);
+    return r.answer;
+}
+
+static tide__barrier **find_barrier(tide__core *core, const void *ctx)
+{
+    tide__barrier **link = &core->barriers;
+    while (*link != NULL && (*link)->ctx != ctx) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static int set_barrier(tide__core *core, tide_barrier_fn *fn, void *ctx, const void *owner,
+                       tide__detail *detail)
+{
+    tide__barrier **link = find_barrier(core, ctx);
+    tide__barrier *barrier = *link;
+    size_t lost = 0;
+    int rc = TIDE_OK;
+    if (fn == NULL && barrier != NULL) {
+        rc = flush_or_drop(core, &lost, detail);
+        *link = barrier->next;
+        tide__free(barrier);
+    } else if (fn != NULL) {
+        if (barrier == NULL && (barrier = tide__calloc(1, sizeof *barrier)) == NULL) {
+            return TIDE_ENOMEM;
+        }
+        barrier->fn = fn;
+        barrier->ctx = ctx;
+        barrier->owner = owner;
+        *link = barrier;
+    }
+    return rc;
 }
 
 int tide__core_set_barrier(tide__core *core, tide_barrier_fn *fn, void *ctx, const void *owner,
                            tide__detail *detail)
 {
-    int rc = enter_commit(core, detail);
-    if (rc != TIDE_OK) {
-        return rc;
+    int rc = refuse_reentry(core, detail);
+    if (rc == TIDE_OK) {
+        enter_commit(core);
+        rc = set_barrier(core, fn, ctx, owner, detail);
+        leave_commit(core);
     }
-    if (core->barrier != NULL && core->barrier_owner != owner) {
-        rc = tide__fail(detail, TIDE_EBUSY, "%s: another handle has set a barrier",
-                        core->environment->path);
+    return rc;
+}
+
+static bool has_barrier(const tide__core *core, const void *owner)
+{
+    const tide__barrier *barrier = core->barriers;
+    while (barrier != NULL && barrier->owner != owner) {
+        barrier = barrier->next;
+    }
+    return barrier != NULL;
+}
+
+int tide__core_leave(tide__core *core, const void *owner, size_t *left, tide__detail *detail)
+{
+    tide__request r = {.kind = FLUSH, .detail = detail};
+    enter_commit(core);
+    if (has_barrier(core, owner)) {
+        r.answer = flush_or_drop(core, left, detail);
+        for (tide__barrier **link = &core->barriers; *link != NULL;) {
+            tide__barrier *barrier = *link;
+            if (barrier->owner == owner) {
+                *link = barrier->next;
+                tide__free(barrier);
+            } else {
+                link = &barrier->next;
+            }
+        }
     } else {
-        core->barrier = fn;
-        core->barrier_ctx = ctx;
-        core->barrier_owner = fn == NULL ? NULL : owner;
+        commit_group(core, &r);
+        *left = tide__core_waiting(core);
     }
     leave_commit(core);
-    return rc;
+    return r.answer;
 }

@@ -65,7 +65,8 @@ static bool disk_full(const tide__environment *environment)
            (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL_BYTES;
 }
 
-static int dead(tide__environment *environment, tide__detail *detail)
+/* Behind the gate: a failed remap leaves no map to ask. */
+static int dead(const tide__environment *environment, tide__detail *detail)
 {
     int code = atomic_load_explicit(&environment->dead, memory_order_relaxed);
     return code == 0 ? TIDE_OK
@@ -89,9 +90,13 @@ static int remap(tide__environment *environment, uint64_t bytes, tide__detail *d
         return tide__fail(detail, TIDE_ENOMEM, "%s: no address space for a map of %llu bytes",
                           environment->path, (unsigned long long)bytes);
     }
+    pthread_mutex_lock(&environment->lock);
     int rc = mdb_env_set_mapsize(environment->mdb, bytes);
     if (rc != 0) {
-        atomic_store(&environment->dead, TIDE_EUNKNOWN);
+        atomic_store(&environment->dead, TIDE_EUNKNOWN); /* there is no map any more */
+    }
+    pthread_mutex_unlock(&environment->lock);
+    if (rc != 0) {
         return tide__fail_lmdb(detail, rc, environment->path);
     }
     environment->map_bytes = bytes;
@@ -313,6 +318,7 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
     pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&environment->gate, &writers_first);
     pthread_rwlockattr_destroy(&writers_first);
+    pthread_mutex_init(&environment->lock, NULL);
     pthread_mutex_init(&environment->pool_lock, NULL);
     environment->fd = -1;
     environment->max_bytes = options->max_size_bytes;
@@ -363,12 +369,23 @@ void tide__environment_close(tide__environment *environment)
         mdb_env_close(environment->mdb);
     }
     pthread_mutex_destroy(&environment->pool_lock);
+    pthread_mutex_destroy(&environment->lock);
     pthread_rwlock_destroy(&environment->gate);
     tide__free(environment->path);
     tide__free(environment);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
+
+uint64_t tide__environment_newest(tide__environment *environment)
+{
+    MDB_envinfo info;
+    if (atomic_load_explicit(&environment->dead, memory_order_relaxed) != 0) {
+        return UINT64_MAX; /* no table is as new as that, and whoever goes on hears why */
+    }
+    mdb_env_info(environment->mdb, &info);
+    return info.me_last_txnid;
+}
 
 static MDB_txn *pool_take(tide__environment *environment)
 {
@@ -408,11 +425,12 @@ static int snapshot(tide__environment *environment, MDB_txn **txn)
 int tide__read_begin(tide__environment *environment, MDB_txn **txn, tide__detail *detail)
 {
     for (int tries = 0;; tries++) {
+        pthread_rwlock_rdlock(&environment->gate);
         int rc = dead(environment, detail);
         if (rc != TIDE_OK) {
+            pthread_rwlock_unlock(&environment->gate);
             return rc;
         }
-        pthread_rwlock_rdlock(&environment->gate);
         int native = snapshot(environment, txn);
         if (native == 0) {
             return TIDE_OK;
@@ -447,10 +465,12 @@ void tide__read_end(tide__environment *environment, MDB_txn *txn)
     pthread_rwlock_unlock(&environment->gate);
 }
 
-int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__key *key,
+int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id *id,
                     tide_mark *out, tide__detail *detail)
 {
-    MDB_val name = {key->length, (void *)(uintptr_t)key->text}; /* LMDB only reads it */
+    tide__key key;
+    tide__key_of(id, &key);
+    MDB_val name = {key.length, key.text};
     MDB_val value;
     int rc = mdb_get(txn, environment->marks, &name, &value);
     if (rc == MDB_NOTFOUND) {
@@ -460,9 +480,8 @@ int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__ke
     if (rc != 0) {
         return tide__fail_lmdb(detail, rc, environment->path);
     }
-    if (tide__record_decode(key->text, key->length, value.mv_data, value.mv_size, out) != TIDE_OK) {
-        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged mark %s", environment->path,
-                          key->text);
+    if (tide__record_decode(key.text, key.length, value.mv_data, value.mv_size, out) != TIDE_OK) {
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged mark %s", environment->path, key.text);
     }
     return TIDE_OK;
 }
@@ -475,12 +494,16 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
 {
     MDB_txn *txn = NULL;
     int gone = 0;
+    int rc = dead(environment, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
     (void)mdb_reader_check(environment->mdb, &gone); /* dead readers would pin pages */
     *native = mdb_txn_begin(environment->mdb, NULL, 0, &txn);
     if (*native != 0) {
         return tide__fail_lmdb(detail, *native, environment->path);
     }
-    int rc = fn(txn, ctx, detail);
+    rc = fn(txn, ctx, detail);
     if (rc != TIDE_OK) {
         mdb_txn_abort(txn);
         return rc;
@@ -516,12 +539,8 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
     uint64_t most = environment->max_bytes + (removes ? REMOVAL_BYTES : 0);
     for (int resized = 0;;) {
         int native = 0;
-        int rc = dead(environment, detail);
-        if (rc != TIDE_OK) {
-            return rc;
-        }
         pthread_rwlock_rdlock(&environment->gate);
-        rc = attempt(environment, fn, ctx, &native, detail);
+        int rc = attempt(environment, fn, ctx, &native, detail);
         pthread_rwlock_unlock(&environment->gate);
         if (native == MDB_MAP_RESIZED && resized++ < REMAP_TRIES) {
             rc = follow_growth(environment, detail);

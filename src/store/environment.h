@@ -37,6 +37,8 @@ typedef struct tide__environment {
     uuid_t store_id;
     atomic_int dead; /* 0, or the answer of every call from now on */
     pthread_rwlock_t gate;
+    pthread_mutex_t lock; /* short; taken behind the gate, or without it. A remap takes it too, so that
+                             whoever holds it may ask for the newest commit. */
     pthread_mutex_t pool_lock;
     MDB_txn *pool[TIDE__READ_POOL];
     size_t pool_count;
@@ -46,6 +48,10 @@ typedef struct tide__environment {
 int tide__environment_open(const char *path, const tide_options *options, tide__environment **out,
                            tide__detail *detail);
 void tide__environment_close(tide__environment *environment);
+
+/* The number of the newest commit, by whatever process, with `lock` held: a look at two words in the map.
+ * UINT64_MAX when the environment is dead. */
+uint64_t tide__environment_newest(tide__environment *environment);
 
 /* Begins a snapshot of what is committed. It must be ended by the same thread, soon. */
 int tide__read_begin(tide__environment *environment, MDB_txn **txn, tide__detail *detail);
@@ -60,7 +66,7 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
                 tide__detail *detail);
 
 /* Reads one mark; an absent one gives TIDE_OK and TIDE__NO_MARK. */
-int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__key *key,
+int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id *id,
                     tide_mark *out, tide__detail *detail);
 
 int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail);

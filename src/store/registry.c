@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "store/file.h"
+#include "store/flusher.h"
 
 #include "base/alloc.h"
 
@@ -18,6 +19,7 @@ typedef struct entry {
     struct entry *next;
     tide__core core; /* handed out; the entry is found from it */
     tide__environment *environment;
+    tide__flusher flusher;
     dev_t device;
     ino_t inode;
     size_t users;
@@ -136,6 +138,14 @@ static int open_environment(const char *path, const tide_options *options, int f
     return rc;
 }
 
+static void discard(entry *e)
+{
+    tide__flusher_stop(&e->flusher);
+    tide__core_destroy(&e->core);
+    tide__environment_close(e->environment);
+    tide__free(e);
+}
+
 /* With the registry locked: a file that nobody here has open. */
 static int add(const char *path, const tide_options *options, entry **out, tide__detail *moved,
                tide__detail *detail)
@@ -162,6 +172,13 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
     e->device = st.st_dev;
     e->inode = st.st_ino;
     tide__core_init(&e->core, e->environment, options);
+    if (options->flush_interval_ms > 0) {
+        rc = tide__flusher_start(&e->flusher, &e->core, options->flush_interval_ms, detail);
+        if (rc != TIDE_OK) {
+            discard(e);
+            return rc;
+        }
+    }
     e->next = entries;
     entries = e;
     *out = e;
@@ -207,9 +224,7 @@ void tide__registry_release(tide__core *core)
     }
     if (e != NULL && --e->users == 0) {
         *(previous == NULL ? &entries : &previous->next) = e->next;
-        tide__core_destroy(&e->core);
-        tide__environment_close(e->environment);
-        tide__free(e);
+        discard(e);
     }
     pthread_mutex_unlock(&lock);
 }

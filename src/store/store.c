@@ -29,6 +29,8 @@ struct tide_store {
     tide__core *core;
     unsigned generation;
     uint32_t durability;
+    tide_notice_fn *notice;
+    void *notice_ctx;
     pthread_mutex_t detail_lock;
     tide__detail detail;
 };
@@ -47,7 +49,7 @@ void tide_options_init(tide_options *options)
 
 static int check_options(const tide_options *o, tide__detail *detail)
 {
-    if (o->size != sizeof *o || (o->flags & ~(uint32_t)TIDE_MUST_EXIST) != 0 || o->reserved != 0) {
+    if (o->size != sizeof *o || (o->flags & ~(uint32_t)TIDE_MUST_EXIST) != 0) {
         return tide__fail(detail, TIDE_EINVAL,
                           "options: not made by tide_options_init, or an unknown flag");
     }
@@ -92,21 +94,22 @@ static int invalid(tide_store *store, const char *what)
 }
 
 /* The first thing each call does. */
-static int enter(const tide_store *store)
+static int enter(const tide_store *store, tide__detail *detail)
 {
+    tide__detail_clear(detail);
     if (store == NULL) {
         return TIDE_EINVAL;
     }
     return store->generation == tide__registry_generation() ? TIDE_OK : TIDE_EFORKED;
 }
 
-static int encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *key,
-                  tide__detail *detail)
+static int check_name(const uuid_t device, const uuid_t peer, const char *resource, tide__id *id,
+                      tide__detail *detail)
 {
     if (device == NULL || peer == NULL || resource == NULL) {
         return tide__fail(detail, TIDE_EINVAL, "NULL for device, peer or resource");
     }
-    int rc = tide__key_encode(device, peer, resource, key);
+    int rc = tide__id_make(device, peer, resource, id);
     return rc == TIDE_OK ? rc
                          : tide__fail(detail, rc,
                                       "resource \"%.64s\": 1 to %d bytes of UTF-8 without '|' and "
@@ -117,8 +120,10 @@ static int encode(const uuid_t device, const uuid_t peer, const char *resource, 
 int tide_open(const char *path, const tide_options *options, tide_store **out)
 {
     tide_options o;
-    tide__detail detail = {""};
-    tide__detail moved = {""};
+    tide__detail detail;
+    tide__detail moved;
+    tide__detail_clear(&detail);
+    tide__detail_clear(&moved);
     if (out == NULL) {
         return TIDE_EINVAL;
     }
@@ -150,6 +155,8 @@ int tide_open(const char *path, const tide_options *options, tide_store **out)
         return rc;
     }
     store->generation = tide__registry_generation();
+    store->notice = o.notice;
+    store->notice_ctx = o.notice_ctx;
     store->durability = o.durability == TIDE_DEFAULT_DURABILITY ? TIDE_DURABLE : o.durability;
     pthread_mutex_init(&store->detail_lock, NULL);
     *out = store;
@@ -158,12 +165,16 @@ int tide_open(const char *path, const tide_options *options, tide_store **out)
 
 void tide_close(tide_store *store)
 {
-    if (store == NULL) {
-        return;
-    }
-    if (enter(store) == TIDE_OK) {
-        (void)tide__core_flush(store->core, NULL);
-        (void)tide__core_set_barrier(store->core, NULL, NULL, store, NULL);
+    tide__detail detail;
+    if (store != NULL && enter(store, &detail) == TIDE_OK) {
+        size_t left = 0;
+        int rc = tide__core_leave(store->core, store, &left, &detail);
+        if (rc < 0 && store->notice != NULL) {
+            tide__detail text;
+            (void)tide__fail(&text, rc, "%zu advances were not written: %.400s", left,
+                             detail.text[0] != '\0' ? detail.text : tide_strerror(rc));
+            store->notice(store->notice_ctx, rc, text.text);
+        }
         tide__registry_release(store->core);
         pthread_mutex_destroy(&store->detail_lock);
     }
@@ -173,16 +184,16 @@ void tide_close(tide_store *store)
 int tide_get(tide_store *store, const uuid_t device, const uuid_t peer, const char *resource,
              tide_mark *out)
 {
-    tide__key key;
-    tide__detail detail = {""};
+    tide__id id;
+    tide__detail detail;
     tide_mark mark;
-    int rc = enter(store);
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK || out == NULL) {
         return rc != TIDE_OK ? rc : invalid(store, "NULL for out");
     }
-    rc = encode(device, peer, resource, &key, &detail);
+    rc = check_name(device, peer, resource, &id, &detail);
     if (rc == TIDE_OK) {
-        rc = tide__core_view(store->core, &key, &mark, &detail);
+        rc = tide__core_view(store->core, &id, &mark, &detail);
     }
     if (rc == TIDE_OK) {
         if (mark.watermark == TIDE_TIME_NONE) {
@@ -193,7 +204,6 @@ int tide_get(tide_store *store, const uuid_t device, const uuid_t peer, const ch
     return answer(store, rc, &detail);
 }
 
-/* Checks and encodes one step. */
 static int prepare(const tide_step *step, size_t order, tide__advance *out, tide__detail *detail)
 {
     if (step->upto == TIDE_TIME_NONE || step->after >= step->upto) {
@@ -203,15 +213,15 @@ static int prepare(const tide_step *step, size_t order, tide__advance *out, tide
     out->upto = step->upto;
     out->epoch = step->epoch;
     out->order = order;
-    return encode(step->device, step->peer, step->resource, &out->key, detail);
+    return check_name(step->device, step->peer, step->resource, &out->id, detail);
 }
 
 int tide_advance_many(tide_store *store, const tide_step *steps, size_t count, uint32_t durability)
 {
-    tide__detail detail = {""};
+    tide__detail detail;
     tide__advance one;
     tide__advance *advances = &one;
-    int rc = enter(store);
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -252,15 +262,15 @@ int tide_advance(tide_store *store, const uuid_t device, const uuid_t peer, cons
 int tide_compare_and_set(tide_store *store, const uuid_t device, const uuid_t peer,
                          const char *resource, tide_time expected, tide_time desired)
 {
-    tide__key key;
-    tide__detail detail = {""};
-    int rc = enter(store);
+    tide__id id;
+    tide__detail detail;
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = encode(device, peer, resource, &key, &detail);
+    rc = check_name(device, peer, resource, &id, &detail);
     if (rc == TIDE_OK) {
-        rc = tide__core_set(store->core, &key, expected, desired, &detail);
+        rc = tide__core_set(store->core, &id, expected, desired, &detail);
     }
     return answer(store, rc, &detail);
 }
@@ -268,9 +278,9 @@ int tide_compare_and_set(tide_store *store, const uuid_t device, const uuid_t pe
 int tide_each(tide_store *store, const unsigned char *device, const unsigned char *peer,
               const char *resource, tide_each_fn *fn, void *ctx)
 {
-    tide__detail detail = {""};
+    tide__detail detail;
     tide__filter filter = {device, peer, resource};
-    int rc = enter(store);
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK || fn == NULL) {
         return rc != TIDE_OK ? rc : invalid(store, "NULL for fn");
     }
@@ -287,16 +297,16 @@ int tide_each(tide_store *store, const unsigned char *device, const unsigned cha
 
 int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer, size_t *removed)
 {
-    tide__key key;
-    tide__detail detail = {""};
+    tide__id id;
+    tide__detail detail;
     size_t count = 0;
-    int rc = enter(store);
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = encode(device, peer, "-", &key, &detail); /* any resource: only the prefix counts */
+    rc = check_name(device, peer, "-", &id, &detail); /* any resource: only the others count */
     if (rc == TIDE_OK) {
-        rc = tide__core_remove(store->core, &key, TIDE__KEY_PEER_END, &count, &detail);
+        rc = tide__core_remove(store->core, &id, &count, &detail);
     }
     if (rc == TIDE_OK && removed != NULL) {
         *removed = count;
@@ -319,8 +329,9 @@ static int raise_max(void *ctx, const uuid_t device, const uuid_t peer, const ch
 
 int tide_max(tide_store *store, const uuid_t device, tide_time *out)
 {
+    tide__detail detail;
     tide_time max = TIDE_TIME_NONE;
-    int rc = enter(store);
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK || device == NULL || out == NULL) {
         return rc != TIDE_OK ? rc : invalid(store, "NULL for device or out");
     }
@@ -336,15 +347,15 @@ int tide_max(tide_store *store, const uuid_t device, tide_time *out)
 
 int tide_flush(tide_store *store)
 {
-    tide__detail detail = {""};
-    int rc = enter(store);
+    tide__detail detail;
+    int rc = enter(store, &detail);
     return rc != TIDE_OK ? rc : answer(store, tide__core_flush(store->core, &detail), &detail);
 }
 
 int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx)
 {
-    tide__detail detail = {""};
-    int rc = enter(store);
+    tide__detail detail;
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -354,17 +365,15 @@ int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx)
 
 int tide_stat(tide_store *store, tide_info *info)
 {
-    tide__detail detail = {""};
-    int rc = enter(store);
+    tide__detail detail;
+    int rc = enter(store, &detail);
     if (rc != TIDE_OK || info == NULL || info->size != sizeof *info) {
         return rc != TIDE_OK ? rc : invalid(store, "info is NULL or its size is not set");
     }
     tide_info filled = {.size = sizeof filled};
     rc = tide__environment_stat(store->core->environment, &filled, &detail);
     if (rc == TIDE_OK) {
-        pthread_mutex_lock(&store->core->table_lock);
-        filled.pending = store->core->table.count;
-        pthread_mutex_unlock(&store->core->table_lock);
+        filled.pending = tide__core_waiting(store->core);
         *info = filled;
     }
     return answer(store, rc, &detail);
@@ -375,8 +384,9 @@ void tide_detail(tide_store *store, char *text, size_t size)
     if (text == NULL || size == 0) {
         return;
     }
+    tide__detail unused;
     text[0] = '\0';
-    if (enter(store) == TIDE_OK) {
+    if (enter(store, &unused) == TIDE_OK) {
         pthread_mutex_lock(&store->detail_lock);
         (void)snprintf(text, size, "%s", store->detail.text);
         pthread_mutex_unlock(&store->detail_lock);

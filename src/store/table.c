@@ -1,8 +1,6 @@
-/* table.c - the advances that wait for a commit; see table.h. */
+/* table.c - the marks in use, and the advances that wait; see table.h. */
 #include "store/table.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,24 +10,38 @@
 
 #define FIRST_BUCKETS 64
 
-/* FNV-1a: keys are ours, not a stranger's, so no seed is needed. */
-static size_t hash(const tide__key *key)
+/* Eight bytes at a time, each multiplied in. No seed: who could choose many names, names of our own store? */
+static uint64_t hash_word(uint64_t hash, const void *bytes, size_t count)
 {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < key->length; i++) {
-        h = (h ^ (unsigned char)key->text[i]) * 1099511628211u;
+    uint64_t word = 0;
+    memcpy(&word, bytes, count);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_of(const tide__id *id)
+{
+    uint64_t hash = hash_word(id->length, id->device, 8);
+    hash = hash_word(hash, id->device + 8, 8);
+    hash = hash_word(hash, id->peer, 8);
+    hash = hash_word(hash, id->peer + 8, 8);
+    size_t at = 0;
+    for (; id->length - at >= 8; at += 8) {
+        hash = hash_word(hash, id->resource + at, 8);
     }
-    return (size_t)(h ^ h >> 32);
+    return hash_word(hash, id->resource + at, id->length - at);
 }
 
-static bool same(const tide__key *a, const tide__key *b)
+static bool same(const tide__slot *slot, const tide__id *id)
 {
-    return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
+    return slot->id.length == id->length && memcmp(slot->id.device, id->device, 16) == 0 &&
+           memcmp(slot->id.peer, id->peer, 16) == 0 &&
+           memcmp(slot->id.resource, id->resource, id->length) == 0;
 }
 
-static tide__slot **bucket_of(const tide__table *table, const tide__key *key)
+void tide__table_init(tide__table *table)
 {
-    return &table->buckets[hash(key) & (table->bucket_count - 1)];
+    *table = (tide__table){.generation = 1};
 }
 
 void tide__table_free(tide__table *table)
@@ -41,46 +53,51 @@ void tide__table_free(tide__table *table)
             slot = next;
         }
     }
-    for (tide__slot *slot = table->spare; slot != NULL;) {
-        tide__slot *next = slot->next;
-        tide__free(slot);
-        slot = next;
-    }
     tide__free(table->buckets);
-    *table = (tide__table){.buckets = NULL};
+    tide__free(table->waiting);
+    tide__table_init(table);
 }
 
-tide__slot *tide__table_find(const tide__table *table, const tide__key *key)
+static tide__slot *find(const tide__table *table, const tide__id *id, uint64_t hash)
 {
     if (table->count == 0) {
         return NULL;
     }
-    tide__slot *slot = *bucket_of(table, key);
-    while (slot != NULL && !same(&slot->key, key)) {
+    tide__slot *slot = table->buckets[hash & (table->bucket_count - 1)];
+    while (slot != NULL && !(slot->hash == hash && same(slot, id))) {
         slot = slot->next;
+    }
+    if (slot != NULL) {
+        slot->used = true;
     }
     return slot;
 }
 
-/* Doubles the buckets until there is at least one for each of `count` slots. */
-static int reserve_buckets(tide__table *table, size_t count)
+tide__slot *tide__table_find(const tide__table *table, const tide__id *id)
 {
-    size_t bucket_count = table->bucket_count == 0 ? FIRST_BUCKETS : table->bucket_count;
-    while (bucket_count < count) {
-        bucket_count *= 2;
-    }
-    if (bucket_count == table->bucket_count) {
+    return find(table, id, hash_of(id));
+}
+
+/* Doubles buckets and waiting list when the slots outnumber them. */
+static int make_room(tide__table *table)
+{
+    size_t count = table->bucket_count == 0 ? FIRST_BUCKETS : 2 * table->bucket_count;
+    if (table->count < table->bucket_count) {
         return TIDE_OK;
     }
-    tide__slot **buckets = tide__calloc(bucket_count, sizeof(tide__slot *));
-    if (buckets == NULL) {
+    tide__slot **buckets = tide__calloc(count, sizeof(tide__slot *));
+    tide__slot **waiting = tide__realloc(table->waiting, count * sizeof(tide__slot *));
+    if (waiting != NULL) {
+        table->waiting = waiting;
+    }
+    if (buckets == NULL || waiting == NULL) {
+        tide__free(buckets);
         return TIDE_ENOMEM;
     }
-    tide__table larger = {.buckets = buckets, .bucket_count = bucket_count};
     for (size_t i = 0; i < table->bucket_count; i++) {
         for (tide__slot *slot = table->buckets[i]; slot != NULL;) {
             tide__slot *next = slot->next;
-            tide__slot **bucket = bucket_of(&larger, &slot->key);
+            tide__slot **bucket = &buckets[slot->hash & (count - 1)];
             slot->next = *bucket;
             *bucket = slot;
             slot = next;
@@ -88,86 +105,152 @@ static int reserve_buckets(tide__table *table, size_t count)
     }
     tide__free(table->buckets);
     table->buckets = buckets;
-    table->bucket_count = bucket_count;
+    table->bucket_count = count;
     return TIDE_OK;
 }
 
-int tide__table_reserve(tide__table *table, size_t count)
+tide__slot *tide__table_take(tide__table *table, const tide__id *id)
 {
-    while (table->spare_count < count) {
-        tide__slot *slot = tide__malloc(sizeof *slot);
-        if (slot == NULL) {
-            return TIDE_ENOMEM;
-        }
-        slot->next = table->spare;
-        table->spare = slot;
-        table->spare_count++;
-    }
-    return reserve_buckets(table, table->count + count);
-}
-
-void tide__table_raise(tide__table *table, const tide__key *key, const tide__pending *pending)
-{
-    tide__slot *slot = tide__table_find(table, key);
-    if (slot != NULL && slot->pending.upto.watermark == pending->base.watermark) {
-        slot->pending.upto = pending->upto;
-        return;
-    }
-    if (slot == NULL) {
-        slot = table->spare;
-        table->spare = slot->next;
-        table->spare_count--;
-        tide__slot **bucket = bucket_of(table, key);
-        slot->next = *bucket;
-        *bucket = slot;
-        slot->key.length = key->length;
-        memcpy(slot->key.text, key->text, key->length + 1);
-        table->count++;
-    }
-    slot->pending = *pending;
-}
-
-void tide__table_remove(tide__table *table, const tide__key *key)
-{
-    if (table->count == 0) {
-        return;
-    }
-    tide__slot **link = bucket_of(table, key);
-    while (*link != NULL && !same(&(*link)->key, key)) {
-        link = &(*link)->next;
-    }
-    tide__slot *slot = *link;
+    uint64_t hash = hash_of(id);
+    tide__slot *slot = find(table, id, hash);
     if (slot != NULL) {
-        *link = slot->next;
-        tide__free(slot);
-        table->count--;
+        return slot;
+    }
+    if (make_room(table) != TIDE_OK ||
+        (slot = tide__malloc(sizeof *slot + 32 + id->length + 1)) == NULL) {
+        return NULL;
+    }
+    *slot = (tide__slot){.hash = hash, .used = true};
+    memcpy(slot->bytes, id->device, 16);
+    memcpy(slot->bytes + 16, id->peer, 16);
+    memcpy(slot->bytes + 32, id->resource, id->length);
+    slot->bytes[32 + id->length] = '\0';
+    slot->id =
+        (tide__id){slot->bytes, slot->bytes + 16, (const char *)slot->bytes + 32, id->length};
+    tide__slot **bucket = &table->buckets[hash & (table->bucket_count - 1)];
+    slot->next = *bucket;
+    *bucket = slot;
+    table->count++;
+    return slot;
+}
+
+/* The clock: a slot that was used since the hand came by last is spared once. */
+void tide__table_trim(tide__table *table, size_t more)
+{
+    for (size_t looked = 0;
+         table->count + more > TIDE__SLOTS_MAX && looked < 2 * table->bucket_count; looked++) {
+        tide__slot **link = &table->buckets[table->hand];
+        table->hand = (table->hand + 1) & (table->bucket_count - 1);
+        while (*link != NULL) {
+            tide__slot *slot = *link;
+            if (slot->waiting || slot->used) {
+                slot->used = false;
+                link = &slot->next;
+            } else {
+                *link = slot->next;
+                tide__free(slot);
+                table->count--;
+            }
+        }
+    }
+}
+
+bool tide__table_reach(tide__table *table, uint64_t transaction)
+{
+    if (transaction > table->transaction) {
+        table->transaction = transaction;
+        table->generation++;
+    }
+    return transaction == table->transaction;
+}
+
+bool tide__table_follow(tide__table *table, uint64_t transaction)
+{
+    if (transaction == table->transaction + 1) {
+        table->transaction = transaction;
+    }
+    return tide__table_reach(table, transaction);
+}
+
+void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
+                      bool current)
+{
+    if (current) {
+        slot->mark = *mark;
+        slot->seen = table->generation;
+    }
+}
+
+tide_mark tide__slot_view(const tide__slot *slot)
+{
+    return slot->waiting ? tide__rule_publish(&slot->pending, &slot->mark) : slot->mark;
+}
+
+void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
+                       const tide_mark *upto)
+{
+    if (!slot->waiting || slot->pending.upto.watermark != base->watermark) {
+        slot->pending.base = *base;
+    }
+    slot->pending.upto = *upto;
+    if (!slot->waiting) {
+        slot->waiting = true;
+        table->waiting[table->waiting_count++] = slot;
     }
 }
 
 static int by_key(const void *a, const void *b)
 {
-    const tide__slot *x = a;
-    const tide__slot *y = b;
-    /* Keys hold no NUL, and end with one here. */
-    return strcmp(x->key.text, y->key.text);
+    const tide__waiting *x = a;
+    const tide__waiting *y = b;
+    return tide__id_compare(&x->slot->id, &y->slot->id);
 }
 
-tide__slot *tide__table_snapshot(const tide__table *table, size_t *count)
+tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count)
 {
-    *count = table->count;
-    if (table->count == 0) {
+    *count = table->waiting_count;
+    if (table->waiting_count == 0) {
         return NULL;
     }
-    tide__slot *slots = tide__malloc(table->count * sizeof *slots);
-    if (slots == NULL) {
-        return NULL;
+    tide__waiting *waiting = tide__malloc(table->waiting_count * sizeof *waiting);
+    for (size_t i = 0; waiting != NULL && i < table->waiting_count; i++) {
+        waiting[i].slot = table->waiting[i];
+        waiting[i].pending = table->waiting[i]->pending;
     }
-    size_t at = 0;
-    for (size_t i = 0; i < table->bucket_count; i++) {
-        for (const tide__slot *slot = table->buckets[i]; slot != NULL; slot = slot->next) {
-            slots[at++] = *slot;
+    if (waiting != NULL && table->waiting_count > 1) {
+        qsort(waiting, table->waiting_count, sizeof *waiting, by_key);
+    }
+    return waiting;
+}
+
+void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
+                        bool current)
+{
+    for (size_t i = 0; i < count; i++) {
+        tide__slot *slot = published[i].slot;
+        tide__table_note(table, slot, &published[i].result, current);
+        if (slot->pending.base.watermark != published[i].pending.base.watermark) {
+            continue; /* another process had changed the mark, and this is a new wait */
+        }
+        if (slot->pending.upto.watermark == published[i].pending.upto.watermark) {
+            slot->waiting = false;
+        } else {
+            slot->pending.base = published[i].pending.upto;
         }
     }
-    qsort(slots, at, sizeof *slots, by_key);
-    return slots;
+    size_t left = 0;
+    for (size_t i = 0; i < table->waiting_count; i++) {
+        if (table->waiting[i]->waiting) {
+            table->waiting[left++] = table->waiting[i];
+        }
+    }
+    table->waiting_count = left;
+}
+
+void tide__table_drop(tide__table *table)
+{
+    for (size_t i = 0; i < table->waiting_count; i++) {
+        table->waiting[i]->waiting = false;
+    }
+    table->waiting_count = 0;
 }

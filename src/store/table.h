@@ -1,49 +1,105 @@
-/* table.h - the advances of this process that wait for a commit, by key.
+/* table.h - what this process knows of the marks in use, and the advances that wait for a commit.
  *
- * One slot a mark: however often a mark is advanced between two commits, one write is due. A slot remembers
- * the mark it was based on, so that the commit can tell whether that still holds. Not locked: the
- * committer's table lock covers it. At most TIDE__PENDING_MAX slots; then a commit is due.
+ * A slot holds a mark as the file has it, and the advance that waits on it, if one does: however often a
+ * mark is advanced between two commits, one write is due. The table knows the number of the commit it
+ * shows; while that is the file's newest, a current slot is as good as a read, and when another process has
+ * committed, no slot is current any more.
+ *
+ * Invariants: a slot whose `seen` is the table's generation holds what the file held after commit
+ * `transaction`, absence included; a slot that waits stays; at most TIDE__WAITING_MAX wait and about
+ * TIDE__SLOTS_MAX are kept, those longest out of use going first. Not locked: the environment's lock does it.
  */
 #ifndef TIDEMARK_STORE_TABLE_H
 #define TIDEMARK_STORE_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/key.h"
 #include "base/rules.h"
 
-#define TIDE__PENDING_MAX 4096
+#define TIDE__SLOTS_MAX 65536
+#define TIDE__WAITING_MAX 16384 /* then a commit is due */
 
 typedef struct tide__slot {
     struct tide__slot *next; /* of the same bucket */
-    tide__pending pending;
-    tide__key key;
+    uint64_t hash;
+    uint64_t seen; /* the generation `mark` was read in; 0: it is not known */
+    bool used;     /* since the hand came by */
+    bool waiting;
+    tide_mark mark;        /* in the file */
+    tide__pending pending; /* where waiting */
+    tide__id id;           /* of the bytes behind */
+    unsigned char bytes[];
 } tide__slot;
 
 typedef struct tide__table {
     tide__slot **buckets; /* NULL until the first slot */
     size_t bucket_count;  /* a power of two */
     size_t count;
-    tide__slot *spare; /* reserved, linked by next */
-    size_t spare_count;
+    size_t hand; /* the bucket that eviction looks at next */
+    uint64_t transaction;
+    uint64_t generation;
+    tide__slot **waiting; /* as long as `buckets` */
+    size_t waiting_count;
 } tide__table;
 
+/* An advance that a commit publishes. */
+typedef struct tide__waiting {
+    tide__slot *slot;
+    tide__pending pending; /* as it was when the set was fixed */
+    tide_mark result;      /* what the commit made of the mark */
+} tide__waiting;
+
+void tide__table_init(tide__table *table);
 void tide__table_free(tide__table *table);
 
-/* NULL: nothing waits for this key. */
-tide__slot *tide__table_find(const tide__table *table, const tide__key *key);
+/* NULL: not there. */
+tide__slot *tide__table_find(const tide__table *table, const tide__id *id);
 
-/* Makes sure that the next `count` raises find room. TIDE_OK; TIDE_ENOMEM. */
-int tide__table_reserve(tide__table *table, size_t count);
+/* The slot of a name, made when it is not there; NULL: no memory. */
+tide__slot *tide__table_take(tide__table *table, const tide__id *id);
 
-/* Raises what waits for the key to pending->upto. A slot that pending->base comes from keeps its own base;
- * any other gets this one. Room must have been reserved. */
-void tide__table_raise(tide__table *table, const tide__key *key, const tide__pending *pending);
+/* Gives up slots until `more` find a place. */
+void tide__table_trim(tide__table *table, size_t more);
 
-void tide__table_remove(tide__table *table, const tide__key *key);
+/* Whether the slot holds what the file holds, whose newest commit is `newest`. */
+static inline bool tide__table_current(const tide__table *table, const tide__slot *slot,
+                                       uint64_t newest)
+{
+    return slot->seen == table->generation && table->transaction == newest;
+}
 
-/* Copies all slots, sorted by key, into an array to be freed; NULL when there are none or, with *count
- * set, when memory is short. */
-tide__slot *tide__table_snapshot(const tide__table *table, size_t *count);
+/* Something was read from the file after commit `transaction`. False: it is older than what the table knows, and
+ * must not come in. */
+bool tide__table_reach(tide__table *table, uint64_t transaction);
+
+/* The process itself made commit `transaction`: where that is the next one, what it did not touch stays current.
+ * Answers as above. */
+bool tide__table_follow(tide__table *table, uint64_t transaction);
+
+/* Notes what the file holds; `current` is what reach or follow answered. */
+void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
+                      bool current);
+
+/* The mark as this process sees it. */
+tide_mark tide__slot_view(const tide__slot *slot);
+
+/* Lets the slot wait for `upto`, which was judged on `base`, the slot's view. A slot whose wait `base`
+ * comes from keeps its own base. */
+void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
+                       const tide_mark *upto);
+
+/* Copies what waits, sorted by key, into an array to be freed; NULL when nothing does or, with *count set,
+ * when memory is short. The slots stay until tide__table_settle. */
+tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count);
+
+/* What was published waits no longer; what was raised meanwhile does, on a new base. */
+void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
+                        bool current);
+
+/* Nothing waits any more. */
+void tide__table_drop(tide__table *table);
 
 #endif

@@ -651,9 +651,12 @@ START_TEST(the_barrier_runs_before_a_change_and_may_stop_it)
     state.answer = 6; /* only a negative answer stops */
     ck_assert_int_eq(upsert("entry", 30), TIDE_OK);
     at("entry", 30);
-    ck_assert_int_eq(tide_watermarks_set_barrier(marks, NULL, NULL), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_barrier(marks, NULL, marks), TIDE_OK); /* not ours */
+    ck_assert_int_eq(upsert("entry", 35), TIDE_OK);
+    ck_assert_int_eq(state.calls, 7);
+    ck_assert_int_eq(tide_watermarks_set_barrier(marks, NULL, &state), TIDE_OK);
     ck_assert_int_eq(upsert("entry", 40), TIDE_OK);
-    ck_assert_int_eq(state.calls, 6);
+    ck_assert_int_eq(state.calls, 7);
     ck_assert_int_eq(tide_watermarks_flush(marks), TIDE_OK);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include <tidemark/store.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "support.h"
@@ -341,7 +342,7 @@ START_TEST(the_barrier_runs_before_publication)
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
     ck_assert_int_eq(state.calls, 1);
     there("entry", 100);
-    ck_assert_int_eq(tide_set_barrier(store, NULL, NULL), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
     defer("entry", 200);
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
     ck_assert_int_eq(state.calls, 1);
@@ -422,27 +423,120 @@ START_TEST(close_runs_the_barrier)
 }
 END_TEST
 
-START_TEST(there_is_one_barrier_for_a_file)
+static int counting_barrier(void *ctx)
+{
+    barrier_state *state = ctx;
+
+    state->calls++;
+    return state->answer;
+}
+
+START_TEST(all_barriers_of_a_file_run)
 {
     barrier_state mine = {0, 0}, its = {0, 0};
     tide_store *second = open_deferred();
 
-    ck_assert_int_eq(tide_set_barrier(store, barrier, &mine), TIDE_OK);
-    ck_assert_int_eq(tide_set_barrier(second, barrier, &its), TIDE_EBUSY);
-    ck_assert_int_eq(tide_set_barrier(second, NULL, NULL), TIDE_EBUSY);
-    ck_assert_int_eq(tide_set_barrier(store, barrier, &mine), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, counting_barrier, &mine), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(second, counting_barrier, &its), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(second, counting_barrier, &its), TIDE_OK); /* the same again */
     ck_assert_int_eq(tide_advance(second, ENTRY, 100), TIDE_OK);
-    ck_assert_int_eq(tide_flush(second), TIDE_OK);
-    ck_assert_int_eq(mine.calls, 1);
-    ck_assert_int_eq(its.calls, 0);
-    ck_assert_int_eq(tide_set_barrier(store, NULL, NULL), TIDE_OK);
-    ck_assert_int_eq(tide_compare_and_set(second, ENTRY, 100, TIDE_TIME_NONE), TIDE_OK);
-    ck_assert_int_eq(tide_set_barrier(second, barrier, &its), TIDE_OK);
-    defer("entry", 100);
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(mine.calls, 1);
     ck_assert_int_eq(its.calls, 1);
-    tide_close(second);
-    ck_assert_int_eq(tide_set_barrier(store, barrier, &mine), TIDE_OK);
+    ck_assert_int_eq(tide_compare_and_set(second, ENTRY, 100, TIDE_TIME_NONE), TIDE_OK);
+    ck_assert_int_eq(mine.calls, 2);
+
+    its.answer = -4242; /* one that fails stops all */
+    defer("entry", 100);
+    ck_assert_int_eq(tide_flush(store), -4242);
+    there("entry", TIDE_TIME_NONE);
+    here("entry", 100);
+    its.answer = 0;
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &mine), TIDE_OK);
+    there("entry", 100);
+    ck_assert_int_eq(tide_compare_and_set(second, ENTRY, 100, TIDE_TIME_NONE), TIDE_OK);
+    mine.calls = its.calls = 0;
+
+    tide_close(second); /* and its barrier goes with it */
+    defer("entry", 200);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(mine.calls, 0);
+    ck_assert_int_eq(its.calls, 0);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &mine), TIDE_OK); /* none of that ctx */
+}
+END_TEST
+
+/* Without the barrier nothing would vouch for the rows. */
+START_TEST(what_a_barrier_was_to_vouch_for_goes_with_it)
+{
+    barrier_state state = {0, -4242};
+    tide_store *second = open_deferred();
+
+    ck_assert_int_eq(durably("tag", 5), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, barrier, &state), TIDE_OK);
+    defer("entry", 100);
+    defer("tag", 10);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), -4242);
+    ck_assert_int_eq(state.calls, 1);
+    ck_assert_uint_eq(pending(), 0);
+    here("entry", TIDE_TIME_NONE);
+    here("tag", 5);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", TIDE_TIME_NONE);
+    there("tag", 5);
+
+    ck_assert_int_eq(tide_set_barrier(store, barrier, &state), TIDE_OK);
+    defer("entry", 100);
+    tide_close(store);
+    ck_assert_int_eq(state.calls, 2);
+    store = second;
+    ck_assert_uint_eq(pending(), 0);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    here("entry", TIDE_TIME_NONE);
+    there("entry", TIDE_TIME_NONE);
+}
+END_TEST
+
+typedef struct notice_state {
+    int calls;
+    int code;
+    char text[512];
+} notice_state;
+
+static void keep_notice(void *ctx, int code, const char *text)
+{
+    notice_state *state = ctx;
+
+    state->calls++;
+    state->code = code;
+    snprintf(state->text, sizeof state->text, "%s", text);
+}
+
+START_TEST(a_close_that_cannot_flush_says_so)
+{
+    barrier_state state = {0, -4242};
+    notice_state notice = {0, 0, ""};
+    tide_options options;
+    tide_store *noticed;
+
+    test_options(&options, 0);
+    options.durability = TIDE_DEFERRED;
+    options.notice = keep_notice;
+    options.notice_ctx = &notice;
+    noticed = test_open(FILE_NAME, &options);
+    ck_assert_int_eq(tide_set_barrier(noticed, barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_advance(noticed, ENTRY, 100), TIDE_OK);
+    ck_assert_int_eq(tide_advance(noticed, device, peer, "tag", 100), TIDE_OK);
+    tide_close(noticed);
+    ck_assert_int_eq(notice.calls, 1);
+    ck_assert_int_eq(notice.code, -4242);
+    ck_assert_ptr_nonnull(strstr(notice.text, "2 advances were not written"));
+    ck_assert_ptr_nonnull(strstr(notice.text, "barrier"));
+    noticed = test_open(FILE_NAME, &options);
+    ck_assert_int_eq(tide_advance(noticed, ENTRY, 100), TIDE_OK);
+    tide_close(noticed);
+    ck_assert_int_eq(notice.calls, 1);
+    there("entry", 100);
 }
 END_TEST
 
@@ -493,7 +587,7 @@ START_TEST(a_barrier_must_not_call_the_store)
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
     there("entry", 100);
     here("entry", 100);
-    ck_assert_int_eq(tide_set_barrier(store, NULL, NULL), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, handles), TIDE_OK);
     tide_close(handles[1]);
 }
 END_TEST
@@ -541,7 +635,7 @@ START_TEST(another_thread_is_not_inside_the_barrier)
     ck_assert_int_eq(pthread_join(state.thread, NULL), 0);
     ck_assert_int_eq(state.answer_get, TIDE_OK);
     ck_assert_int_eq(state.answer_advance, TIDE_OK);
-    ck_assert_int_eq(tide_set_barrier(store, NULL, NULL), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
     test_signal_close(&state.begun);
 }
 END_TEST
@@ -559,7 +653,8 @@ START_TEST(what_comes_during_the_barrier_is_not_lost)
     ck_assert_int_eq(pthread_join(state.thread, NULL), 0);
     there("entry", 100);
     here("volume", 1);
-    ck_assert_int_eq(tide_set_barrier(store, NULL, NULL), TIDE_OK);
+    there("volume", TIDE_TIME_NONE);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
     there("volume", 1);
     test_signal_close(&state.begun);
@@ -764,7 +859,9 @@ int main(void)
     tcase_add_test(test, only_a_negative_answer_stops);
     tcase_add_test(test, the_barrier_runs_for_durable_calls);
     tcase_add_test(test, close_runs_the_barrier);
-    tcase_add_test(test, there_is_one_barrier_for_a_file);
+    tcase_add_test(test, all_barriers_of_a_file_run);
+    tcase_add_test(test, what_a_barrier_was_to_vouch_for_goes_with_it);
+    tcase_add_test(test, a_close_that_cannot_flush_says_so);
     tcase_add_test(test, a_barrier_must_not_call_the_store);
     tcase_add_test(test, another_thread_is_not_inside_the_barrier);
     tcase_add_test(test, what_comes_during_the_barrier_is_not_lost);

@@ -68,7 +68,7 @@ START_TEST(the_defaults_are_those_of_the_header)
     ck_assert(options.durability == TIDE_DEFAULT_DURABILITY || options.durability == TIDE_DURABLE);
     ck_assert_uint_eq(options.on_unusable, TIDE_REFUSE);
     ck_assert_uint_eq(options.max_readers, 1024);
-    ck_assert_uint_eq(options.reserved, 0);
+    ck_assert_uint_eq(options.flush_interval_ms, 0);
     ck_assert_uint_eq(options.map_size_bytes, UINT64_C(64) << 30);
     ck_assert_uint_eq(options.max_size_bytes, UINT64_C(1) << 40);
     ck_assert(options.notice == NULL);
@@ -94,7 +94,6 @@ START_TEST(bad_options_are_refused_and_make_nothing)
     REFUSED(on_unusable, 2);
     REFUSED(max_readers, 0);
     REFUSED(max_readers, 65537);
-    REFUSED(reserved, 1);
     REFUSED(map_size_bytes, 0);
     REFUSED(map_size_bytes, 65535);
 #undef REFUSED
