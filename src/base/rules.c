@@ -33,11 +33,17 @@ int tide__rule_set(tide_mark *mark, tide_time expected, tide_time desired)
     return TIDE_OK;
 }
 
-tide_mark tide__rule_publish(const tide__pending *pending, const tide_mark *now)
+static bool same_mark(const tide_mark *a, const tide_mark *b)
+{
+    return a->watermark == b->watermark && a->epoch == b->epoch && a->updated_at == b->updated_at;
+}
+
+tide_mark tide__rule_publish(const tide__pending *pending, const tide_mark *now, uint64_t rewound)
 {
     bool further = now->watermark >= pending->upto.watermark;
-    bool rewound = now->watermark < pending->base.watermark;
+    bool taken_back = now->watermark < pending->base.watermark ||
+                      (rewound > pending->based_on && !same_mark(now, &pending->base));
     /* The base was absent or of one epoch with `upto`; marks of two epochs cannot be compared. */
     bool restarted = now->watermark != TIDE_TIME_NONE && now->epoch != pending->upto.epoch;
-    return further || rewound || restarted ? *now : pending->upto;
+    return further || taken_back || restarted ? *now : pending->upto;
 }

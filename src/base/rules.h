@@ -20,12 +20,15 @@ int tide__rule_set(tide_mark *mark, tide_time expected, tide_time desired);
 /* An advance that waits for its commit, and what it was based on. */
 typedef struct tide__pending {
     tide_mark base;
+    uint64_t based_on; /* the commit that showed the base */
     tide_mark upto;
 } tide__pending;
 
 /* What a waiting advance makes of the mark that the file holds now. Another process may meanwhile have gone
- * further (its mark stands), or have rewound, removed or restarted the mark (then that stands, and
- * the waiting advance is dropped: it was based on what is no longer true). */
-tide_mark tide__rule_publish(const tide__pending *pending, const tide_mark *now);
+ * further (its mark stands), or have rewound, removed or restarted the mark: then that stands, and
+ * the waiting advance is dropped, because it was based on what is no longer true. `rewound` is the last commit
+ * that took any mark back. When it is later than the base, a mark that is not the base any more counts as taken
+ * back, wherever it stands by now. */
+tide_mark tide__rule_publish(const tide__pending *pending, const tide_mark *now, uint64_t rewound);
 
 #endif

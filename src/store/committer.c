@@ -42,7 +42,9 @@ typedef struct transaction {
     tide__request *group;
     tide_time now;
     uint64_t number;
+    uint64_t rewound; /* the last commit that took a mark back */
     bool dirty;
+    bool sparing; /* there is no room for all: only what the call is about is published */
 } transaction;
 
 void tide__core_init(tide__core *core, tide__environment *environment, const tide_options *options)
@@ -141,6 +143,28 @@ static int delete_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide__d
     return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return tide__id_compare(a, &((const tide__advance *)b)->id);
+}
+
+/* Whether a call looks at the mark, or changes it. */
+static bool concerns(const tide__request *r, const tide__id *id)
+{
+    switch (r->kind) {
+    case ADVANCE:
+        return bsearch(id, r->steps, r->step_count, sizeof *r->steps, by_key) != NULL;
+    case SET:
+        return tide__id_compare(r->id, id) == 0;
+    case REMOVE:
+        return memcmp(r->id->device, id->device, sizeof(uuid_t)) == 0 &&
+               memcmp(r->id->peer, id->peer, sizeof(uuid_t)) == 0;
+    case FLUSH:
+    default:
+        return true;
+    }
+}
+
 static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
 {
     for (size_t i = 0; i < t->waiting_count; i++) {
@@ -150,8 +174,9 @@ static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
         if (rc != TIDE_OK) {
             return rc;
         }
-        w->result = tide__rule_publish(&w->pending, &now);
-        if (w->result.watermark != now.watermark) {
+        w->result = tide__rule_publish(&w->pending, &now, t->rewound);
+        w->passed = t->sparing && !concerns(t->group, &w->slot->id);
+        if (w->result.watermark != now.watermark && !w->passed) {
             rc = put_mark(t, txn, &w->slot->id, &w->result, detail);
             if (rc != TIDE_OK) {
                 return rc;
@@ -203,6 +228,9 @@ static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *
     if (r->answer != TIDE_OK || r->expected == r->desired) {
         return TIDE_OK;
     }
+    if (r->desired < r->expected) {
+        t->rewound = t->number;
+    }
     return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->id, detail)
                                         : put_mark(t, txn, r->id, &r->result, detail);
 }
@@ -230,6 +258,7 @@ static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detai
         }
         r->removed++;
         t->dirty = true;
+        t->rewound = t->number;
         key = (MDB_val){TIDE__KEY_PEER_END, prefix.text};
     }
     mdb_cursor_close(cursor);
@@ -242,7 +271,10 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
     transaction *t = ctx;
     t->dirty = false;
     t->number = mdb_txn_id(txn);
-    int rc = publish_waiting(t, txn, detail);
+    int rc = tide__rewound_read(t->core->environment, txn, &t->rewound, detail);
+    if (rc == TIDE_OK) {
+        rc = publish_waiting(t, txn, detail);
+    }
     for (tide__request *r = t->group; rc == TIDE_OK && r != NULL; r = r->next) {
         r->answer = TIDE_OK;
         switch (r->kind) {
@@ -258,6 +290,9 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
             rc = remove_in(t, txn, r, detail);
             break;
         }
+    }
+    if (rc == TIDE_OK && t->rewound == t->number) {
+        rc = tide__rewound_write(t->core->environment, txn, t->number, detail);
     }
     return rc == TIDE_OK && !t->dirty ? TIDE_STALE : rc;
 }
@@ -278,9 +313,10 @@ static void settle(const transaction *t)
     tide__core *core = t->core;
     tide__table *table = &core->table;
     lock_table(core);
-    bool current =
-        t->dirty ? tide__table_follow(table, t->number) : tide__table_reach(table, t->number - 1);
-    tide__table_settle(table, t->waiting, t->waiting_count, current);
+    uint64_t number = t->dirty ? t->number : t->number - 1;
+    bool current = t->dirty ? tide__table_follow(table, number, t->rewound)
+                            : tide__table_reach(table, number, t->rewound);
+    tide__table_settle(table, t->waiting, t->waiting_count, number, current);
     for (const tide__request *r = t->group; r != NULL; r = r->next) {
         for (size_t i = 0, run = 0; i < r->step_count && r->answer <= TIDE_STALE; i += run) {
             run = run_of(&r->steps[i], r->step_count - i);
@@ -300,10 +336,28 @@ static bool removing(const tide__request *r)
     return r->kind == REMOVE || (r->kind == SET && r->desired == TIDE_TIME_NONE);
 }
 
+static bool only_flushes(const tide__request *group)
+{
+    while (group != NULL && group->kind == FLUSH) {
+        group = group->next;
+    }
+    return group == NULL;
+}
+
 static int transact(transaction *t, tide__detail *detail)
 {
+    tide__environment *environment = t->core->environment;
+    const tide__request *r = t->group;
+    bool full = false;
     t->now = now_of(t->core);
-    int rc = tide__write(t->core->environment, play, t, removing(t->group), detail);
+    t->sparing = false;
+    int rc = tide__write(environment, play, t, removing(r), detail);
+    full = rc == TIDE_EFULL || rc == TIDE_ENOSPC;
+    if (full && t->waiting_count > 0 && r->kind != FLUSH && r->next == NULL) {
+        /* Marks that wait for room must not keep others from being overwritten. */
+        t->sparing = true;
+        rc = tide__write(environment, play, t, removing(r), detail);
+    }
     if (rc != TIDE_OK && rc != TIDE_STALE) {
         return rc;
     }
@@ -321,14 +375,6 @@ static int run_barriers(const tide__core *core, tide__detail *detail)
         }
     }
     return TIDE_OK;
-}
-
-static bool only_flushes(const tide__request *group)
-{
-    while (group != NULL && group->kind == FLUSH) {
-        group = group->next;
-    }
-    return group == NULL;
 }
 
 /* Every call of the group has the same failure. */
@@ -351,9 +397,9 @@ static void transact_each(transaction *t)
         r->next = NULL;
         t->group = r;
         int rc = transact(t, r->detail);
-        if (rc == TIDE_OK) {
+        if (rc == TIDE_OK && !t->sparing) {
             t->waiting_count = 0; /* published */
-        } else {
+        } else if (rc != TIDE_OK) {
             r->answer = rc;
         }
         r->next = next;
@@ -369,10 +415,10 @@ static void commit_group(tide__core *core, tide__request *group)
     lock_table(core);
     t.waiting = tide__table_snapshot(&core->table, &t.waiting_count);
     unlock_table(core);
-    int rc = TIDE_OK;
-    if (t.waiting == NULL && t.waiting_count > 0) {
+    int rc = tide__environment_alive(core->environment, &detail);
+    if (rc == TIDE_OK && t.waiting == NULL && t.waiting_count > 0) {
         rc = TIDE_ENOMEM;
-    } else if (t.waiting_count > 0 || !only_flushes(group)) {
+    } else if (rc == TIDE_OK && (t.waiting_count > 0 || !only_flushes(group))) {
         rc = run_barriers(core, &detail);
         if (rc == TIDE_OK) {
             rc = transact(&t, &detail);
@@ -514,27 +560,41 @@ static tide__slot *current_slot(tide__core *core, const tide__id *id)
                : NULL;
 }
 
+/* Whether a snapshot shows more than the table knows; with it the last rewind comes in. */
+static int see_rewound(tide__core *core, MDB_txn *txn, uint64_t *rewound, tide__detail *detail)
+{
+    *rewound = 0;
+    lock_table(core);
+    bool newer = mdb_txn_id(txn) > core->table.transaction;
+    unlock_table(core);
+    return newer ? tide__rewound_read(core->environment, txn, rewound, detail) : TIDE_OK;
+}
+
 /* Reads the mark from the file, and keeps it. TIDE_ABSENT: what was read is old already. */
 static int load(tide__core *core, const tide__id *id, tide_mark *out, tide__detail *detail)
 {
     MDB_txn *txn = NULL;
+    uint64_t rewound = 0;
     int rc = tide__read_begin(core->environment, &txn, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
     uint64_t number = mdb_txn_id(txn);
-    rc = tide__mark_read(core->environment, txn, id, out, detail);
+    rc = see_rewound(core, txn, &rewound, detail);
+    if (rc == TIDE_OK) {
+        rc = tide__mark_read(core->environment, txn, id, out, detail);
+    }
     tide__read_end(core->environment, txn);
     if (rc != TIDE_OK) {
         return rc;
     }
     lock_table(core);
-    if (tide__table_reach(&core->table, number)) {
+    if (tide__table_reach(&core->table, number, rewound)) {
         tide__table_trim(&core->table, 1);
         tide__slot *slot = tide__table_take(&core->table, id);
         if (slot != NULL) { /* without memory for it, it is read again next time */
             tide__table_note(&core->table, slot, out, true);
-            *out = tide__slot_view(slot);
+            *out = tide__table_view(&core->table, slot);
         }
     } else {
         rc = TIDE_ABSENT;
@@ -548,7 +608,7 @@ int tide__core_view(tide__core *core, const tide__id *id, tide_mark *out, tide__
     lock_table(core);
     const tide__slot *slot = current_slot(core, id);
     if (slot != NULL) {
-        *out = tide__slot_view(slot);
+        *out = tide__table_view(&core->table, slot);
     }
     unlock_table(core);
     int rc = slot != NULL ? TIDE_OK : TIDE_ABSENT;
@@ -574,7 +634,7 @@ static int raise_all(tide__core *core, tide__advance *steps, size_t count)
     int answer = TIDE_STALE;
     for (size_t i = 0, run = 0; i < count; i += run) {
         run = run_of(&steps[i], count - i);
-        steps[i].base = steps[i].result = tide__slot_view(steps[i].slot);
+        steps[i].base = steps[i].result = tide__table_view(&core->table, steps[i].slot);
         int rc = judge_run(&steps[i], run, &steps[i].result);
         if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
             return rc;
@@ -635,14 +695,18 @@ static int load_slots(tide__core *core, MDB_txn *txn, tide__advance *steps, size
 static int defer_cold(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail)
 {
     MDB_txn *txn = NULL;
+    uint64_t rewound = 0;
     int rc = tide__read_begin(core->environment, &txn, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
+    rc = see_rewound(core, txn, &rewound, detail);
     lock_table(core);
-    rc = tide__table_reach(&core->table, mdb_txn_id(txn))
-             ? load_slots(core, txn, steps, count, detail)
-             : TIDE_ABSENT;
+    if (rc == TIDE_OK) {
+        rc = tide__table_reach(&core->table, mdb_txn_id(txn), rewound)
+                 ? load_slots(core, txn, steps, count, detail)
+                 : TIDE_ABSENT;
+    }
     if (rc == TIDE_OK) {
         rc = raise_all(core, steps, count);
     }
@@ -720,6 +784,9 @@ int tide__core_flush(tide__core *core, tide__detail *detail)
 {
     tide__request r = {.kind = FLUSH};
     int rc = refuse_reentry(core, detail);
+    if (rc == TIDE_OK) {
+        rc = tide__environment_alive(core->environment, detail);
+    }
     /* An advance that is just being published waits until it is. */
     return rc != TIDE_OK || tide__core_waiting(core) == 0 ? rc : commit(core, &r, detail);
 }

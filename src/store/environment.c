@@ -15,6 +15,7 @@
 #include "base/record.h"
 #include "base/rules.h"
 #include "store/file.h"
+#include "store/layout.h"
 #include "store/walker.h"
 
 #include "base/alloc.h"
@@ -24,7 +25,8 @@
 #define REMAP_TRIES 16
 #define SNAPSHOT_TRIES 3
 #define REMOVAL_BYTES (1u << 20) /* of map beyond the largest size, for transactions that remove */
-#define DISK_FULL_BYTES (256u << 10) /* less free than one transaction may need */
+#define REWOUND_TEXT 24          /* a number of 64 bits and its NUL */
+#define PROBE_BYTES (64 << 10)
 
 int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
 {
@@ -58,20 +60,39 @@ int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
     return tide__fail(detail, code, "%s: %s", what, mdb_strerror(rc));
 }
 
+/* Whether the file cannot grow: the file system is full, or the user's share of it. LMDB says EIO for both, when it
+ * could not write all; what it could write has used up the rest. */
 static bool disk_full(const tide__environment *environment)
 {
+    struct stat st;
     struct statvfs fs;
-    return fstatvfs(environment->fd, &fs) == 0 &&
-           (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL_BYTES;
+    if (fstat(environment->fd, &st) == 0 &&
+        fallocate(environment->fd, FALLOC_FL_KEEP_SIZE, st.st_size, PROBE_BYTES) != 0) {
+        return errno == ENOSPC || errno == EDQUOT ||
+               (fstatvfs(environment->fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < PROBE_BYTES);
+    }
+    return false;
 }
 
-/* Behind the gate: a failed remap leaves no map to ask. */
-static int dead(const tide__environment *environment, tide__detail *detail)
+int tide__environment_alive(const tide__environment *environment, tide__detail *detail)
 {
     int code = atomic_load_explicit(&environment->dead, memory_order_relaxed);
     return code == 0 ? TIDE_OK
-                     : tide__fail(detail, code, "%s: an earlier write failed; close and open again",
+                     : tide__fail(detail, code,
+                                  "%s: an earlier failure leaves it in doubt; close and open again",
                                   environment->path);
+}
+
+/* A transaction that cannot begin. LMDB 0.9.26 to 0.9.31, in another process, destroys the locks that are shared when it
+ * closes; LMDB's answer is EINVAL from then on, and only opening again helps. */
+static int begin_failed(tide__environment *environment, int native, tide__detail *detail)
+{
+    if (native != EINVAL) {
+        return tide__fail_lmdb(detail, native, environment->path);
+    }
+    atomic_store(&environment->dead, TIDE_EUNKNOWN);
+    return tide__fail(detail, TIDE_EUNKNOWN, "%s: its locks are gone; close and open again",
+                      environment->path);
 }
 
 /* ---- the map ------------------------------------------------------------------------------------ */
@@ -107,15 +128,18 @@ static int remap(tide__environment *environment, uint64_t bytes, tide__detail *d
 static int follow_growth(tide__environment *environment, tide__detail *detail)
 {
     MDB_envinfo info;
-    int rc = TIDE_OK;
     pthread_rwlock_wrlock(&environment->gate);
-    mdb_env_info(environment->mdb, &info);
-    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * 4096;
-    uint64_t bytes = environment->map_bytes;
-    while (bytes < used) {
-        bytes *= 2;
+    int rc = tide__environment_alive(environment, detail);
+    if (rc == TIDE_OK) {
+        mdb_env_info(environment->mdb, &info);
+        uint64_t used = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
+        uint64_t bytes = environment->map_bytes;
+        while (bytes < used) {
+            bytes *= 2;
+        }
+        /* Unless another thread was faster. */
+        rc = bytes == environment->map_bytes ? TIDE_OK : remap(environment, bytes, detail);
     }
-    rc = remap(environment, bytes, detail);
     pthread_rwlock_unlock(&environment->gate);
     return rc;
 }
@@ -123,9 +147,11 @@ static int follow_growth(tide__environment *environment, tide__detail *detail)
 /* Our own transaction does not fit. */
 static int grow(tide__environment *environment, uint64_t most, tide__detail *detail)
 {
-    int rc = TIDE_OK;
     pthread_rwlock_wrlock(&environment->gate);
-    if (environment->map_bytes >= most) {
+    int rc = tide__environment_alive(environment, detail);
+    if (rc != TIDE_OK) {
+        /* a reader's remap has failed meanwhile */
+    } else if (environment->map_bytes >= most) {
         rc = tide__fail(detail, TIDE_EFULL, "%s: %llu bytes allowed", environment->path,
                         (unsigned long long)environment->max_bytes);
     } else {
@@ -141,16 +167,13 @@ static int grow(tide__environment *environment, uint64_t most, tide__detail *det
 typedef struct reader_scan {
     long own;
     bool own_found;
-    bool locks;
 } reader_scan;
 
-/* One line a slot: "pid thread txnid", after a heading; "(no reader locks)" where LMDB locks nothing. */
+/* One line a slot: "pid thread txnid", after a heading. */
 static int scan_reader(const char *line, void *ctx)
 {
     reader_scan *scan = ctx;
-    if (strstr(line, "no reader locks") != NULL) {
-        scan->locks = false;
-    } else if (strtol(line, NULL, 10) == scan->own) {
+    if (strtol(line, NULL, 10) == scan->own) {
         scan->own_found = true;
     }
     return 0;
@@ -193,12 +216,9 @@ static int open_mdb(tide__environment *environment, uint32_t max_readers, tide__
  * read transaction has made LMDB notice that the pid is its own. */
 static int clear_readers(tide__environment *environment, uint32_t max_readers, tide__detail *detail)
 {
-    reader_scan scan = {(long)getpid(), false, true};
+    reader_scan scan = {(long)getpid(), false};
     int gone = 0;
     (void)mdb_reader_list(environment->mdb, scan_reader, &scan);
-    if (!scan.locks) {
-        return tide__fail(detail, TIDE_EACCES, "%s: on a read-only file system", environment->path);
-    }
     if (scan.own_found) {
         MDB_txn *txn = NULL;
         if (mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {
@@ -303,7 +323,7 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
         rc = verify(path, &verify_later, detail);
     }
     if (rc == TIDE_OK) {
-        rc = tide__file_reserve_lock(path, options->max_readers, detail);
+        rc = tide__file_prepare(path, options->max_readers, detail);
     }
     if (rc != TIDE_OK) {
         return rc;
@@ -426,7 +446,7 @@ int tide__read_begin(tide__environment *environment, MDB_txn **txn, tide__detail
 {
     for (int tries = 0;; tries++) {
         pthread_rwlock_rdlock(&environment->gate);
-        int rc = dead(environment, detail);
+        int rc = tide__environment_alive(environment, detail);
         if (rc != TIDE_OK) {
             pthread_rwlock_unlock(&environment->gate);
             return rc;
@@ -441,7 +461,7 @@ int tide__read_begin(tide__environment *environment, MDB_txn **txn, tide__detail
         }
         pthread_rwlock_unlock(&environment->gate);
         if (tries >= REMAP_TRIES || (native != MDB_MAP_RESIZED && native != MDB_READERS_FULL)) {
-            return tide__fail_lmdb(detail, native, environment->path);
+            return begin_failed(environment, native, detail);
         }
         if (native == MDB_MAP_RESIZED) {
             rc = follow_growth(environment, detail);
@@ -486,6 +506,40 @@ int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id
     return TIDE_OK;
 }
 
+int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *out,
+                       tide__detail *detail)
+{
+    char text[REWOUND_TEXT];
+    int rc = get_text(txn, environment->meta, TIDE__META_REWOUND, text, sizeof text);
+    *out = 0;
+    if (rc == MDB_NOTFOUND) {
+        return TIDE_OK;
+    }
+    if (rc != 0) {
+        return tide__fail_lmdb(detail, rc, environment->path);
+    }
+    char *end = NULL;
+    uint64_t number = strtoull(text, &end, 10);
+    if (end == text || *end != '\0') {
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"rewound\"",
+                          environment->path);
+    }
+    *out = number <= mdb_txn_id(txn) ? number : 0;
+    return TIDE_OK;
+}
+
+int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t number,
+                        tide__detail *detail)
+{
+    char name[] = TIDE__META_REWOUND;
+    char text[REWOUND_TEXT];
+    int length = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    MDB_val key = {sizeof name - 1, name};
+    MDB_val value = {(size_t)length, text};
+    int rc = mdb_put(txn, environment->meta, &key, &value, 0);
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
 /* ---- writing ------------------------------------------------------------------------------------ */
 
 /* Behind the gate: one attempt. LMDB's own number goes to *native when that is what went wrong. */
@@ -494,14 +548,14 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
 {
     MDB_txn *txn = NULL;
     int gone = 0;
-    int rc = dead(environment, detail);
+    int rc = tide__environment_alive(environment, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
     (void)mdb_reader_check(environment->mdb, &gone); /* dead readers would pin pages */
     *native = mdb_txn_begin(environment->mdb, NULL, 0, &txn);
     if (*native != 0) {
-        return tide__fail_lmdb(detail, *native, environment->path);
+        return begin_failed(environment, *native, detail);
     }
     rc = fn(txn, ctx, detail);
     if (rc != TIDE_OK) {
@@ -513,8 +567,11 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
         return *native == 0 ? TIDE_OK : TIDE_EFULL;
     }
     /* A full disk is a short write before anything refers to it: the next transaction writes those pages
-     * anew. Everything else is final. LMDB says EIO where the system said ENOSPC. */
-    if ((*native == EIO || *native == ENOSPC || *native == EDQUOT) && disk_full(environment)) {
+     * anew. Everything else is final. */
+    bool full =
+        *native == ENOSPC || *native == EDQUOT || (*native == EIO && disk_full(environment));
+    if (full && mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {
+        mdb_txn_abort(txn); /* LMDB works: it was no metadata that could not be written */
         return tide__fail_errno(detail, ENOSPC, environment->path);
     }
     atomic_store(&environment->dead, TIDE_EUNKNOWN);
@@ -522,14 +579,18 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     return TIDE_EUNKNOWN;
 }
 
-/* After a removal went beyond the largest size: back to it, or as near as what is used allows. */
+/* When a removal went beyond the largest size: back to it, or as near as what is used allows. */
 static void shrink(tide__environment *environment)
 {
     MDB_envinfo info;
     pthread_rwlock_wrlock(&environment->gate);
-    mdb_env_info(environment->mdb, &info);
-    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * 4096;
-    (void)remap(environment, used > environment->max_bytes ? used : environment->max_bytes, NULL);
+    if (tide__environment_alive(environment, NULL) == TIDE_OK &&
+        environment->map_bytes > environment->max_bytes) {
+        mdb_env_info(environment->mdb, &info);
+        uint64_t used = ((uint64_t)info.me_last_pgno + 1) * PAGE_BYTES;
+        (void)remap(environment, used > environment->max_bytes ? used : environment->max_bytes,
+                    NULL);
+    }
     pthread_rwlock_unlock(&environment->gate);
 }
 
@@ -547,7 +608,7 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
         } else if (rc == TIDE_EFULL) {
             rc = grow(environment, most, detail);
         } else {
-            if (removes && environment->map_bytes > environment->max_bytes) {
+            if (removes) {
                 shrink(environment);
             }
             return rc;

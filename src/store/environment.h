@@ -49,6 +49,10 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
                            tide__detail *detail);
 void tide__environment_close(tide__environment *environment);
 
+/* TIDE_OK, or what every call answers from now on. Whoever goes on to LMDB asks behind the gate, because a failed
+ * remap leaves no map. */
+int tide__environment_alive(const tide__environment *environment, tide__detail *detail);
+
 /* The number of the newest commit, by whatever process, with `lock` held: a look at two words in the map.
  * UINT64_MAX when the environment is dead. */
 uint64_t tide__environment_newest(tide__environment *environment);
@@ -68,6 +72,13 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
 /* Reads one mark; an absent one gives TIDE_OK and TIDE__NO_MARK. */
 int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id *id,
                     tide_mark *out, tide__detail *detail);
+
+/* The last commit that took any mark back, 0 for none: the record "rewound" of "meta", in decimal. A file that was
+ * copied by mdb_copy -c counts its commits anew, and what it says of later ones is void. */
+int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *out,
+                       tide__detail *detail);
+int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t number,
+                        tide__detail *detail);
 
 int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail);
 

@@ -19,25 +19,15 @@
 
 #include "base/key.h"
 #include "store/environment.h"
+#include "store/layout.h"
 
 #include "base/alloc.h"
 
-#define PAGE_BYTES 4096
-#define META_MAGIC 0xBEEFC0DEu
-#define META_VERSION 1u
 #define FOLDER_LOCK_TRIES 5000 /* of a millisecond */
 #define BIRTH_MAP_BYTES (256u << 10)
+#define META_PAGES 2
 #define NAME_EXTRA 64
 #define ASIDE_MOST 1000
-
-/* LMDB's two meta pages, as 0.9 writes them on 64-bit machines (offsets from the start of a page). */
-enum {
-    META_AT_MAGIC = 16,
-    META_AT_VERSION = 20,
-    META_AT_PAGE_SIZE = 40, /* in the head of the free list's record */
-    META_AT_LAST_PAGE = 136,
-    META_AT_TXN = 144
-};
 
 /* File systems where LMDB's shared map and fcntl locks do not hold; values from statfs(2). */
 static bool unsuitable(int fd)
@@ -84,13 +74,13 @@ static int check_metas(int fd, const char *path, uint64_t *used_bytes, tide__det
         }
         memcpy(&magic, page + META_AT_MAGIC, sizeof magic);
         memcpy(&version, page + META_AT_VERSION, sizeof version);
-        memcpy(&page_size, page + META_AT_PAGE_SIZE, sizeof page_size);
+        memcpy(&page_size, page + META_AT_FREE_LIST, sizeof page_size);
         memcpy(&last, page + META_AT_LAST_PAGE, sizeof last);
-        memcpy(&txn, page + META_AT_TXN, sizeof txn);
+        memcpy(&txn, page + META_AT_TRANSACTION, sizeof txn);
         if (magic != META_MAGIC) {
             return tide__fail(detail, TIDE_EFORMAT, "%s: not an LMDB file", path);
         }
-        if ((version & 0x7fffffffu) != META_VERSION) {
+        if (version != META_VERSION) {
             return tide__fail(detail, TIDE_EFORMAT, "%s: LMDB file version %u, expected %u", path,
                               version, META_VERSION);
         }
@@ -130,6 +120,10 @@ int tide__file_inspect(const char *path, uint64_t *used_bytes, tide__detail *det
         rc = tide__fail_errno(detail, errno, path);
     } else if (!S_ISREG(st.st_mode)) {
         rc = tide__fail(detail, TIDE_EFORMAT, "%s: not a regular file", path);
+    } else if (st.st_nlink > 1) {
+        /* LMDB's lock file goes by name: under two names there would be two, and two writers at once. */
+        rc = tide__fail(detail, TIDE_EBUSY, "%s: has %llu names (hard links), a store may have one",
+                        path, (unsigned long long)st.st_nlink);
     } else if (unsuitable(fd)) {
         rc = tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
                         path);
@@ -176,8 +170,8 @@ static int write_birth(MDB_env *env, tide_time now)
     return mdb_txn_commit(txn);
 }
 
-/* Writes the whole file over itself and flushes it: LMDB has left its first pages unflushed. */
-static int rewrite_and_flush(const char *path, tide__detail *detail)
+/* Writes the first pages of a file over themselves, and flushes it. */
+static int rewrite_and_flush(const char *path, off_t pages, tide__detail *detail)
 {
     unsigned char page[PAGE_BYTES];
     int rc = TIDE_OK;
@@ -185,9 +179,10 @@ static int rewrite_and_flush(const char *path, tide__detail *detail)
     if (fd < 0) {
         return tide__fail_errno(detail, errno, path);
     }
-    for (off_t at = 0; read_at(fd, page, sizeof page, at); at += PAGE_BYTES) {
-        if (pwrite(fd, page, sizeof page, at) != (ssize_t)sizeof page) {
-            rc = tide__fail_errno(detail, errno, path);
+    for (off_t i = 0; i < pages && read_at(fd, page, sizeof page, i * PAGE_BYTES); i++) {
+        ssize_t put = pwrite(fd, page, sizeof page, i * PAGE_BYTES);
+        if (put != (ssize_t)sizeof page) { /* a short one: the disk is full */
+            rc = tide__fail_errno(detail, put < 0 ? errno : ENOSPC, path);
             break;
         }
     }
@@ -216,7 +211,8 @@ static int make_birth_file(const char *path, tide_time now, tide__detail *detail
         return tide__fail_lmdb(detail, full ? ENOSPC : rc, path);
     }
     mdb_env_close(env);
-    return rewrite_and_flush(path, detail);
+    /* LMDB has left its first pages unflushed. */
+    return rewrite_and_flush(path, BIRTH_MAP_BYTES / PAGE_BYTES, detail);
 }
 
 /* Renames without replacing; where the file system cannot, the folder's lock has to do. */
@@ -275,11 +271,14 @@ int tide__file_create(const char *path, tide_time now, int folder, tide__detail 
         return tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
                           path);
     }
-    char *temporary = name_with(path, ".new", "");
+    char unique[UUID_STR_LEN]; /* what lies there already may be somebody's */
+    uuid_t uuid;
+    uuid_generate_random(uuid);
+    uuid_unparse_lower(uuid, unique);
+    char *temporary = name_with(path, ".new-", unique);
     if (temporary == NULL) {
         return TIDE_ENOMEM;
     }
-    (void)unlink(temporary); /* the folder is locked: a crash has left it */
     int rc = make_birth_file(temporary, now, detail);
     if (rc == TIDE_OK) {
         int number = rename_new(temporary, path);
@@ -291,44 +290,53 @@ int tide__file_create(const char *path, tide_time now, int folder, tide__detail 
     return rc;
 }
 
-int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail *detail)
+/* Gives LMDB's lock file its full size on disk. *used: another process has it open. */
+static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide__detail *detail)
 {
     /* LMDB: a header of two cache lines and one line for each reader. */
     off_t bytes = (off_t)(2 + max_readers) * 64;
     struct flock user = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st;
-    int rc = TIDE_OK;
+    int number = 0;
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return tide__fail_errno(detail, errno, name);
+    }
+    /* While another process has it mapped it must keep its length: LMDB takes the number of reader slots
+     * from the length, and the others have mapped fewer. */
+    *used = fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
+    if (*used && fstat(fd, &st) == 0) {
+        bytes = st.st_size;
+    }
+    do {
+        number = bytes > 0 && fallocate(fd, 0, 0, bytes) != 0 ? errno : 0;
+    } while (number == EINTR);
+    close(fd);
+    return number == 0 || number == EOPNOTSUPP ? TIDE_OK : tide__fail_errno(detail, number, name);
+}
+
+int tide__file_prepare(const char *path, uint32_t max_readers, tide__detail *detail)
+{
+    bool used = false;
     char *name = name_with(path, "-lock", "");
     if (name == NULL) {
         return TIDE_ENOMEM;
     }
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        rc = tide__fail_errno(detail, errno, name);
-    } else {
-        /* While another process has it mapped it must keep its length: LMDB takes the number of reader slots
-         * from the length, and the others have mapped fewer. */
-        bool used = fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
-        if (used && fstat(fd, &st) == 0) {
-            bytes = st.st_size;
-        }
-        if (bytes > 0 && fallocate(fd, 0, 0, bytes) != 0 && errno != EOPNOTSUPP) {
-            rc = tide__fail_errno(detail, errno, name);
-        }
-        close(fd);
-    }
+    int rc = reserve_lock(name, max_readers, &used, detail);
     tide__free(name);
-    return rc;
+    /* A flush that failed in an earlier life may have left pages that the system takes for written. */
+    return rc == TIDE_OK && !used ? rewrite_and_flush(path, META_PAGES, detail) : rc;
 }
 
 /* Whoever still has the old file open keeps the old lock file with it. */
-static int move_lock(const char *path, const char *target)
+static int move_lock(const char *path, const char *target, tide__detail *detail)
 {
     char *from = name_with(path, "-lock", "");
     char *to = name_with(target, "-lock", "");
     int rc = from == NULL || to == NULL ? TIDE_ENOMEM : TIDE_OK;
     if (rc == TIDE_OK) {
-        (void)rename_new(from, to);
+        int number = rename_new(from, to);
+        rc = number == 0 || number == ENOENT ? TIDE_OK : tide__fail_errno(detail, number, to);
     }
     tide__free(from);
     tide__free(to);
@@ -354,7 +362,8 @@ int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide
         }
         number = rename_new(path, target);
     }
-    int rc = number == 0 ? move_lock(path, target) : tide__fail_errno(detail, number, target);
+    int rc =
+        number == 0 ? move_lock(path, target, detail) : tide__fail_errno(detail, number, target);
     int folder = -1;
     if (rc == TIDE_OK) {
         rc = open_folder(path, &folder, detail);

@@ -19,6 +19,7 @@
 #define TIDE__META_FORMAT "format"
 #define TIDE__META_STORE "store"
 #define TIDE__META_CREATED "created"
+#define TIDE__META_REWOUND "rewound"
 
 /* Makes the store `path`, where there is no file of that name, with the folder locked. */
 int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail);
@@ -27,9 +28,10 @@ int tide__file_create(const char *path, tide_time now, int folder, tide__detail 
  * TIDE_ENOENT; TIDE_EFORMAT; TIDE_ECORRUPT; TIDE_EFILESYSTEM; TIDE_EACCES; TIDE_EIO. */
 int tide__file_inspect(const char *path, uint64_t *used_bytes, tide__detail *detail);
 
-/* Gives LMDB's lock file its full size on disk, so that a full disk is an error here and no SIGBUS later.
- * Only while no environment of this process has the file open. */
-int tide__file_reserve_lock(const char *path, uint32_t max_readers, tide__detail *detail);
+/* Gives LMDB's lock file its full size on disk, so that a full disk is an error here and no SIGBUS later. Where
+ * nobody has the store open, writes its metadata over itself and flushes it: a flush that failed before may have
+ * left it unwritten and clean. With the folder locked, and no environment of this process on the file. */
+int tide__file_prepare(const char *path, uint32_t max_readers, tide__detail *detail);
 
 /* Renames file and lock file to PATH.unusable-TIME. *moved_to (to be freed) is the new name. */
 int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail);

@@ -18,7 +18,6 @@
 typedef struct entry {
     struct entry *next;
     tide__core core; /* handed out; the entry is found from it */
-    tide__environment *environment;
     tide__flusher flusher;
     dev_t device;
     ino_t inode;
@@ -103,7 +102,7 @@ static entry *find(const char *path, const struct stat *st)
 {
     for (entry *e = entries; e != NULL; e = e->next) {
         if ((st != NULL && e->device == st->st_dev && e->inode == st->st_ino) ||
-            (st == NULL && strcmp(e->environment->path, path) == 0)) {
+            (st == NULL && strcmp(e->core.environment->path, path) == 0)) {
             return e;
         }
     }
@@ -142,7 +141,7 @@ static void discard(entry *e)
 {
     tide__flusher_stop(&e->flusher);
     tide__core_destroy(&e->core);
-    tide__environment_close(e->environment);
+    tide__environment_close(e->core.environment);
     tide__free(e);
 }
 
@@ -152,18 +151,19 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
 {
     struct stat st;
     int folder = -1;
+    tide__environment *environment = NULL;
     entry *e = tide__calloc(1, sizeof *e);
     if (e == NULL) {
         return TIDE_ENOMEM;
     }
     int rc = tide__folder_lock(path, &folder, detail);
     if (rc == TIDE_OK) {
-        rc = open_environment(path, options, folder, &e->environment, moved, detail);
+        rc = open_environment(path, options, folder, &environment, moved, detail);
         close(folder);
     }
-    if (rc == TIDE_OK && fstat(e->environment->fd, &st) != 0) {
+    if (rc == TIDE_OK && fstat(environment->fd, &st) != 0) {
         rc = tide__fail_errno(detail, errno, path);
-        tide__environment_close(e->environment);
+        tide__environment_close(environment);
     }
     if (rc != TIDE_OK) {
         tide__free(e);
@@ -171,7 +171,7 @@ static int add(const char *path, const tide_options *options, entry **out, tide_
     }
     e->device = st.st_dev;
     e->inode = st.st_ino;
-    tide__core_init(&e->core, e->environment, options);
+    tide__core_init(&e->core, environment, options);
     if (options->flush_interval_ms > 0) {
         rc = tide__flusher_start(&e->flusher, &e->core, options->flush_interval_ms, detail);
         if (rc != TIDE_OK) {
@@ -204,6 +204,8 @@ int tide__registry_acquire(const char *path, const tide_options *options, tide__
         rc = tide__fail(detail, TIDE_EBUSY, "%s: replaced while this process has it open", path);
     } else if (e == NULL) {
         rc = add(name, options, &e, moved, detail);
+    } else {
+        rc = tide__environment_alive(e->core.environment, detail);
     }
     if (rc == TIDE_OK && e != NULL) {
         e->users++;

@@ -142,7 +142,9 @@ static int fill(walk *w, MDB_txn *txn, tide__detail *detail)
             }
             break;
         }
-        if (key.mv_size <= TIDE__KEY_PEER_END || key.mv_size > TIDE__KEY_MAX) {
+        const char *text = key.mv_data;
+        if (key.mv_size <= TIDE__KEY_PEER_END || key.mv_size > TIDE__KEY_MAX ||
+            text[TIDE__KEY_DEVICE_END - 1] != '|' || text[TIDE__KEY_PEER_END - 1] != '|') {
             rc = tide__fail(detail, TIDE_ECORRUPT, "%s: damaged key", w->environment->path);
             break;
         }

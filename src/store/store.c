@@ -65,9 +65,9 @@ static int check_options(const tide_options *o, tide__detail *detail)
                           o->max_readers, READERS_MOST);
     }
     if (o->map_size_bytes < MAP_LEAST_BYTES || o->max_size_bytes < MAX_LEAST_BYTES ||
-        o->max_size_bytes > INT64_MAX) {
+        o->map_size_bytes > INT64_MAX || o->max_size_bytes > INT64_MAX) {
         return tide__fail(detail, TIDE_EINVAL,
-                          "options: map_size_bytes or max_size_bytes too small");
+                          "options: map_size_bytes or max_size_bytes out of its range");
     }
     return TIDE_OK;
 }

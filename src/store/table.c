@@ -155,21 +155,23 @@ void tide__table_trim(tide__table *table, size_t more)
     }
 }
 
-bool tide__table_reach(tide__table *table, uint64_t transaction)
+bool tide__table_reach(tide__table *table, uint64_t transaction, uint64_t rewound)
 {
     if (transaction > table->transaction) {
         table->transaction = transaction;
+        table->rewound = rewound;
         table->generation++;
     }
     return transaction == table->transaction;
 }
 
-bool tide__table_follow(tide__table *table, uint64_t transaction)
+bool tide__table_follow(tide__table *table, uint64_t transaction, uint64_t rewound)
 {
     if (transaction == table->transaction + 1) {
         table->transaction = transaction;
+        table->rewound = rewound;
     }
-    return tide__table_reach(table, transaction);
+    return tide__table_reach(table, transaction, rewound);
 }
 
 void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
@@ -181,9 +183,10 @@ void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mar
     }
 }
 
-tide_mark tide__slot_view(const tide__slot *slot)
+tide_mark tide__table_view(const tide__table *table, const tide__slot *slot)
 {
-    return slot->waiting ? tide__rule_publish(&slot->pending, &slot->mark) : slot->mark;
+    return slot->waiting ? tide__rule_publish(&slot->pending, &slot->mark, table->rewound)
+                         : slot->mark;
 }
 
 void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
@@ -191,6 +194,7 @@ void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *ba
 {
     if (!slot->waiting || slot->pending.upto.watermark != base->watermark) {
         slot->pending.base = *base;
+        slot->pending.based_on = table->transaction;
     }
     slot->pending.upto = *upto;
     if (!slot->waiting) {
@@ -224,18 +228,25 @@ tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count)
 }
 
 void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
-                        bool current)
+                        uint64_t number, bool current)
 {
     for (size_t i = 0; i < count; i++) {
+        const tide__pending *then = &published[i].pending;
         tide__slot *slot = published[i].slot;
+        if (published[i].passed) {
+            continue;
+        }
         tide__table_note(table, slot, &published[i].result, current);
-        if (slot->pending.base.watermark != published[i].pending.base.watermark) {
+        if (slot->pending.based_on != then->based_on ||
+            slot->pending.base.watermark != then->base.watermark) {
             continue; /* another process had changed the mark, and this is a new wait */
         }
-        if (slot->pending.upto.watermark == published[i].pending.upto.watermark) {
+        if (slot->pending.upto.watermark == then->upto.watermark) {
             slot->waiting = false;
         } else {
-            slot->pending.base = published[i].pending.upto;
+            slot->pending.base = then->upto;
+            slot->pending.base.updated_at = published[i].result.updated_at;
+            slot->pending.based_on = number;
         }
     }
     size_t left = 0;

@@ -40,6 +40,7 @@ typedef struct tide__table {
     size_t count;
     size_t hand; /* the bucket that eviction looks at next */
     uint64_t transaction;
+    uint64_t rewound; /* the last commit that took a mark back, up to `transaction` */
     uint64_t generation;
     tide__slot **waiting; /* as long as `buckets` */
     size_t waiting_count;
@@ -50,6 +51,7 @@ typedef struct tide__waiting {
     tide__slot *slot;
     tide__pending pending; /* as it was when the set was fixed */
     tide_mark result;      /* what the commit made of the mark */
+    bool passed;           /* over by the commit: it goes on waiting */
 } tide__waiting;
 
 void tide__table_init(tide__table *table);
@@ -71,20 +73,20 @@ static inline bool tide__table_current(const tide__table *table, const tide__slo
     return slot->seen == table->generation && table->transaction == newest;
 }
 
-/* Something was read from the file after commit `transaction`. False: it is older than what the table knows, and
- * must not come in. */
-bool tide__table_reach(tide__table *table, uint64_t transaction);
+/* Something was read from the file after commit `transaction`, when `rewound` was the last to take a mark back.
+ * False: it is older than what the table knows, and must not come in. */
+bool tide__table_reach(tide__table *table, uint64_t transaction, uint64_t rewound);
 
 /* The process itself made commit `transaction`: where that is the next one, what it did not touch stays current.
  * Answers as above. */
-bool tide__table_follow(tide__table *table, uint64_t transaction);
+bool tide__table_follow(tide__table *table, uint64_t transaction, uint64_t rewound);
 
 /* Notes what the file holds; `current` is what reach or follow answered. */
 void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
                       bool current);
 
 /* The mark as this process sees it. */
-tide_mark tide__slot_view(const tide__slot *slot);
+tide_mark tide__table_view(const tide__table *table, const tide__slot *slot);
 
 /* Lets the slot wait for `upto`, which was judged on `base`, the slot's view. A slot whose wait `base`
  * comes from keeps its own base. */
@@ -95,9 +97,9 @@ void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *ba
  * when memory is short. The slots stay until tide__table_settle. */
 tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count);
 
-/* What was published waits no longer; what was raised meanwhile does, on a new base. */
+/* What was published by commit `number` waits no longer; what was raised meanwhile does, on a new base. */
 void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
-                        bool current);
+                        uint64_t number, bool current);
 
 /* Nothing waits any more. */
 void tide__table_drop(tide__table *table);

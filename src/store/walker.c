@@ -34,10 +34,10 @@
 #include "base/key.h"
 #include "base/record.h"
 #include "store/file.h"
+#include "store/layout.h"
 
 #include "base/alloc.h"
 
-#define PAGE_BYTES 4096
 #define NO_PAGE UINT64_MAX /* the root of an empty tree */
 #define DEPTH_MOST 32      /* of LMDB's cursors */
 #define WALK_TRIES 8
@@ -60,20 +60,6 @@ enum { NODE_AT_FLAGS = 4, NODE_AT_KEY_SIZE = 6, NODE_HEAD = 8 };
 enum { BIG_DATA = 1, SUB_DATABASE = 2 };
 
 enum { INTEGER_KEY = 8, NO_SUBDIR = 0x4000 }; /* flags of a tree */
-enum { TREE_BYTES = 48 };
-
-/* The metadata on pages 0 and 1. */
-enum {
-    META_AT_MAGIC = 16,
-    META_AT_VERSION = 20,
-    META_AT_FREE_LIST = 40,
-    META_AT_MAIN = META_AT_FREE_LIST + TREE_BYTES,
-    META_AT_LAST_PAGE = META_AT_MAIN + TREE_BYTES,
-    META_AT_TRANSACTION = META_AT_LAST_PAGE + 8,
-    META_BYTES = META_AT_TRANSACTION + 8
-};
-#define META_MAGIC 0xBEEFC0DEu
-#define META_VERSION 1u
 
 typedef enum tree_kind { FREE_LIST, MAIN, META, MARKS } tree_kind;
 #define TREES 4
@@ -366,7 +352,9 @@ static int identity(walk *w, uint64_t page, const node *n)
         which++;
     }
     if (which == 0 && (n->flags != 0 || !named(n->data, TIDE__FORMAT_VERSION))) {
-        return no_store(w, "another format version");
+        return tide__fail(w->detail, TIDE_EFORMAT, "%s: another format version: %.*s, expected %s",
+                          w->path, (int)(n->data.length < 16 ? n->data.length : 16), text,
+                          TIDE__FORMAT_VERSION);
     }
     if (n->flags != 0 ||
         (which == 1 && (n->data.length != TIDE__UUID_TEXT || !tide__uuid_parse(text, id))) ||

@@ -419,6 +419,51 @@ START_TEST(a_file_cut_at_any_page_is_damaged)
 }
 END_TEST
 
+static int stop_at_once(void *ctx, const uuid_t d, const uuid_t p, const char *resource,
+                        const tide_mark *mark)
+{
+    (void)ctx;
+    (void)d;
+    (void)p;
+    (void)resource;
+    (void)mark;
+    return 0;
+}
+
+/* Keys whose bars are not where they belong, in a file that is taken on trust: a walk that skips goes by them. */
+START_TEST(a_walk_over_damaged_keys_ends)
+{
+    static const char peer_text[] = "d0a2c1de-3a55-4c3b-8b0e-0f8f1a3f5a11";
+    static const char *const keys[] = {
+        "00000000-0000-0000-0000-000000000000\xff"
+        "00000000-0000-0000-0000-000000000000|e",
+        "00000000-0000-0000-0000-000000000000|00000000-0000-0000-0000-000000000000\xff"
+        "e",
+        "00000000-0000-0000-0000-000000000000\x01"
+        "ffffffff-0000-0000-0000-000000000000|e",
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        foreign what[] = {{"marks", keys[i], "bad"}, {NULL, NULL, NULL}};
+        tide_store *store = NULL;
+        tide_options options;
+        uuid_t peer;
+
+        forget_files();
+        make_store(FILE_NAME);
+        test_child_ok(child_writes, what);
+        tide_options_init(&options);
+        options.verify_max_bytes = 0;
+        ck_assert_int_eq(tide_open(FILE_NAME, &options, &store), TIDE_OK);
+        uuid_parse(peer_text, peer);
+        ck_assert_int_eq(tide_each(store, NULL, peer, NULL, stop_at_once, NULL), TIDE_ECORRUPT);
+        ck_assert_int_eq(tide_each(store, NULL, NULL, "z", stop_at_once, NULL), TIDE_ECORRUPT);
+        ck_assert_int_eq(tide_each(store, NULL, NULL, NULL, stop_at_once, NULL), TIDE_ECORRUPT);
+        tide_close(store);
+    }
+}
+END_TEST
+
 /* Compares a walk with the store as it was made: every mark, all at the same time. */
 typedef struct expected_walk {
     uint64_t seen;
@@ -825,6 +870,7 @@ int main(void)
     tcase_add_test(test, a_bad_identity_is_damage);
     tcase_add_test(test, a_file_cut_by_1_to_4096_bytes_is_damaged);
     tcase_add_test(test, a_file_cut_at_any_page_is_damaged);
+    tcase_add_test(test, a_walk_over_damaged_keys_ends);
     tcase_add_test(test, a_flipped_bit_never_gives_another_mark);
     tcase_add_test(test, a_lost_or_misplaced_page_never_gives_another_mark);
     tcase_add_test(test, bytes_behind_the_end_do_no_harm);

@@ -785,6 +785,90 @@ START_TEST(a_removal_elsewhere_stands)
 }
 END_TEST
 
+/* Wherever the mark has got to since: it was taken back meanwhile. */
+START_TEST(a_rewind_elsewhere_stands_also_above_the_base)
+{
+    ck_assert_int_eq(durably("entry", 50), TIDE_OK);
+    defer("entry", 100);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 90), TIDE_OK);
+    here("entry", 100);
+    ck_assert_int_eq(test_remote_set(&remote, ENTRY, 90, 60), TIDE_OK);
+    here("entry", 60);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 60);
+    here("entry", 60);
+    ck_assert_uint_eq(pending(), 0);
+}
+END_TEST
+
+START_TEST(a_removal_elsewhere_stands_also_above_the_base)
+{
+    ck_assert_int_eq(durably("entry", 50), TIDE_OK);
+    defer("entry", 100);
+    ck_assert_int_eq(test_remote_set(&remote, ENTRY, 50, TIDE_TIME_NONE), TIDE_OK);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 55), TIDE_OK);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 55);
+    here("entry", 55);
+}
+END_TEST
+
+START_TEST(a_rewind_of_another_mark_takes_nothing_back)
+{
+    ck_assert_int_eq(durably("entry", 50), TIDE_OK);
+    ck_assert_int_eq(durably("tag", 50), TIDE_OK);
+    defer("entry", 100);
+    ck_assert_int_eq(test_remote_set(&remote, device, peer, "tag", 50, 10), TIDE_OK);
+    here("entry", 100);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 100);
+    there("tag", 10);
+    defer("entry", 120); /* after the rewind: it is over */
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 110), TIDE_OK);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 120);
+}
+END_TEST
+
+static void *advance_again(void *ctx)
+{
+    int *answer = ctx;
+
+    *answer = tide_advance_range(store, ENTRY, 50, 100);
+    return NULL;
+}
+
+/* Rewinds elsewhere, and lets another thread of ours go on from there. */
+static int rewinding_barrier(void *ctx)
+{
+    barrier_state *state = ctx;
+    pthread_t thread;
+
+    if (state->calls++ == 0) {
+        ck_assert_int_eq(test_remote_set(&remote, ENTRY, 60, 50), TIDE_OK);
+        ck_assert_int_eq(pthread_create(&thread, NULL, advance_again, &state->answer), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    }
+    return 0;
+}
+
+START_TEST(what_is_deferred_on_a_rewind_during_the_flush_is_kept)
+{
+    barrier_state state = {0, -1};
+
+    ck_assert_int_eq(durably("entry", 60), TIDE_OK);
+    ck_assert_int_eq(tide_advance_range(store, ENTRY, 60, 100), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, rewinding_barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(state.answer, TIDE_OK);
+    here("entry", 100);
+    there("entry", 50);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 100);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
+}
+END_TEST
+
 START_TEST(another_epoch_elsewhere_stands)
 {
     tide_step mine = {device, peer, "entry", TIDE_TIME_NONE, 100, 77};
@@ -874,6 +958,10 @@ int main(void)
     tcase_add_test(test, a_rewind_elsewhere_is_seen_before_the_flush);
     tcase_add_test(test, more_advances_do_not_hide_a_rewind_elsewhere);
     tcase_add_test(test, a_removal_elsewhere_stands);
+    tcase_add_test(test, a_rewind_elsewhere_stands_also_above_the_base);
+    tcase_add_test(test, a_removal_elsewhere_stands_also_above_the_base);
+    tcase_add_test(test, a_rewind_of_another_mark_takes_nothing_back);
+    tcase_add_test(test, what_is_deferred_on_a_rewind_during_the_flush_is_kept);
     tcase_add_test(test, another_epoch_elsewhere_stands);
     tcase_add_test(test, an_epoch_given_elsewhere_first_stands);
     tcase_add_test(test, a_rewind_here_takes_back_what_is_pending);

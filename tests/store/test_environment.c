@@ -92,6 +92,7 @@ START_TEST(bad_options_are_refused_and_make_nothing)
     REFUSED(flags, TIDE_MUST_EXIST | 0x80000000U);
     REFUSED(durability, 3);
     REFUSED(on_unusable, 2);
+    REFUSED(map_size_bytes, UINT64_MAX);
     REFUSED(max_readers, 0);
     REFUSED(max_readers, 65537);
     REFUSED(map_size_bytes, 0);
@@ -416,8 +417,35 @@ START_TEST(links_lead_to_the_same_store)
     ck_assert_int_eq(symlink(".", "same"), 0);
     handles_share(FILE_NAME, "folder/link.mdb", 0);
     handles_share("folder/link.mdb", "same/same/" FILE_NAME, 100);
+}
+END_TEST
+
+/* The lock file goes by name: two names would be two writers at once. */
+START_TEST(a_file_with_two_names_is_refused)
+{
+    test_bytes before;
+
+    tide_close(test_open(FILE_NAME, NULL));
+    before = test_read_file(FILE_NAME);
     ck_assert_int_eq(link(FILE_NAME, "hard.mdb"), 0);
-    handles_share(FILE_NAME, "hard.mdb", 200);
+    open_fails(FILE_NAME, NULL, TIDE_EBUSY);
+    open_fails("hard.mdb", NULL, TIDE_EBUSY);
+    ck_assert(test_file_is(FILE_NAME, before));
+    ck_assert_int_eq(unlink("hard.mdb"), 0);
+    tide_close(test_open(FILE_NAME, NULL));
+    free(before.data);
+}
+END_TEST
+
+START_TEST(what_lies_beside_a_new_store_stays)
+{
+    unsigned char text[] = "precious";
+    test_bytes bytes = {text, 8};
+
+    test_write_file(FILE_NAME ".new", text, 8);
+    tide_close(test_open(FILE_NAME, NULL));
+    ck_assert(test_file_is(FILE_NAME ".new", bytes));
+    ck_assert_uint_eq(test_entries(), 3); /* and the store, and its lock file */
 }
 END_TEST
 
@@ -592,6 +620,8 @@ int main(void)
     tcase_add_test(test, two_handles_share_one_open);
     tcase_add_test(test, a_path_may_be_written_in_many_ways);
     tcase_add_test(test, links_lead_to_the_same_store);
+    tcase_add_test(test, a_file_with_two_names_is_refused);
+    tcase_add_test(test, what_lies_beside_a_new_store_stays);
     tcase_add_test(test, a_link_does_not_make_a_second_lock_file);
     tcase_add_test(test, many_handles_come_and_go);
     tcase_add_test(test, threads_open_and_close_at_once);

@@ -257,6 +257,41 @@ START_TEST(in_a_full_store_deferred_marks_stay_pending)
 }
 END_TEST
 
+/* New marks that wait for room do not keep marks that are there from being raised, or removed. */
+START_TEST(in_a_full_store_waiting_marks_are_in_nobodys_way)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    tide_step step = {device, peer, NULL, TIDE_TIME_NONE, 9, TIDE_TIME_NONE};
+    tide_mark mark;
+    uuid_t d, p;
+    char resource[32];
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(resource, sizeof resource, "pending-%d", i);
+        step.resource = resource;
+        ck_assert_int_eq(tide_advance_many(store, &step, 1, TIDE_DEFERRED), TIDE_OK);
+    }
+    test_numbered(5, d, p, resource);
+    step = (tide_step){d, p, resource, TIDE_TIME_NONE, 6, TIDE_TIME_NONE};
+    ck_assert_int_eq(tide_advance_many(store, &step, 1, TIDE_DEFERRED), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).pending, 201);
+    ck_assert_int_eq(tide_advance_range(store, d, p, resource, 6, 7), TIDE_OK); /* on what waits */
+    ck_assert_uint_eq(info_of(store).pending, 200);
+    ck_assert_uint_eq(info_of(store).marks, count);
+    ck_assert_int_eq(tide_get(store, device, peer, "pending-199", &mark), TIDE_OK);
+    ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 7, 5), TIDE_OK);
+    for (uint64_t n = 0; n < 7 * 31; n++) { /* until there is room again */
+        test_numbered(n, d, p, resource);
+        ck_assert_int_eq(tide_remove_peer(store, d, p, NULL), TIDE_OK);
+    }
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).pending, 0);
+    ck_assert_uint_eq(info_of(store).marks, 200);
+    tide_close(store);
+}
+END_TEST
+
 START_TEST(another_process_may_grow_the_file)
 {
     test_remote remote;
@@ -766,6 +801,7 @@ int main(void)
     tcase_add_test(test, in_a_full_store_marks_can_still_be_removed);
     tcase_add_test(test, in_a_full_store_one_mark_can_be_removed);
     tcase_add_test(test, in_a_full_store_deferred_marks_stay_pending);
+    tcase_add_test(test, in_a_full_store_waiting_marks_are_in_nobodys_way);
     tcase_add_test(test, another_process_may_grow_the_file);
     tcase_add_test(test, a_walk_follows_a_file_that_has_grown);
     tcase_add_test(test, little_address_space_gives_a_smaller_map);
