@@ -331,9 +331,10 @@ static void settle(const transaction *t)
     unlock_table(core);
 }
 
-static bool removing(const tide__request *r)
+/* Takes marks back: so must be possible in a full store, too. */
+static bool takes_back(const tide__request *r)
 {
-    return r->kind == REMOVE || (r->kind == SET && r->desired == TIDE_TIME_NONE);
+    return r->kind == REMOVE || (r->kind == SET && r->desired < r->expected);
 }
 
 static bool only_flushes(const tide__request *group)
@@ -351,12 +352,12 @@ static int transact(transaction *t, tide__detail *detail)
     bool full = false;
     t->now = now_of(t->core);
     t->sparing = false;
-    int rc = tide__write(environment, play, t, removing(r), detail);
+    int rc = tide__write(environment, play, t, takes_back(r), detail);
     full = rc == TIDE_EFULL || rc == TIDE_ENOSPC;
     if (full && t->waiting_count > 0 && r->kind != FLUSH && r->next == NULL) {
         /* Marks that wait for room must not keep others from being overwritten. */
         t->sparing = true;
-        rc = tide__write(environment, play, t, removing(r), detail);
+        rc = tide__write(environment, play, t, takes_back(r), detail);
     }
     if (rc != TIDE_OK && rc != TIDE_STALE) {
         return rc;
@@ -457,14 +458,14 @@ static void leave_commit(tide__core *core)
     pthread_mutex_unlock(&core->commit_lock);
 }
 
-/* Takes the group from the head of the queue. A removal may go beyond the largest size, so it goes alone. */
+/* Takes the group from the head of the queue. What takes marks back may go beyond the largest size, so it goes alone. */
 static tide__request *take_group(tide__core *core)
 {
     tide__request *first = core->queue;
     tide__request *last = first;
     size_t steps = first->step_count;
     core->last_group = 1;
-    while (!removing(first) && last->next != NULL && !removing(last->next) &&
+    while (!takes_back(first) && last->next != NULL && !takes_back(last->next) &&
            steps + last->next->step_count <= GROUP_STEPS_MAX) {
         last = last->next;
         steps += last->step_count;
