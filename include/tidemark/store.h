@@ -45,11 +45,10 @@ extern "C" {
 typedef struct tide_store tide_store;
 
 typedef struct tide_mark {
-    tide_time watermark; /* how far */
-    tide_time
-        updated_at; /* when the mark was last written, by the clock of that process; of an advance that
+    tide_time watermark;  /* how far */
+    tide_time updated_at; /* when it was last written, by the clock of that process; of an advance that
                              waits, when it began to */
-    tide_time epoch; /* when the peer's feed began; TIDE_TIME_NONE where not known */
+    tide_time epoch;      /* when the peer's feed began; TIDE_TIME_NONE where not known */
 } tide_mark;
 
 /* ---- opening ------------------------------------------------------------------------------------ */

@@ -11,7 +11,9 @@
  *
  * Capture is plain SQL in triggers: any program may write the tables, also the sqlite3 shell. The engine
  * opens a connection of its own, in WAL mode with synchronous=FULL and without automatic checkpoints; it
- * checkpoints itself. Programs of yours that can, should write through that connection
+ * checkpoints itself. A peer's rows are flushed many pages at a time, always before marks that count them are
+ * published and before they are served to others; until then a power cut takes rows and marks back
+ * together. Programs of yours that can, should write through that connection
  * (tide_sync_database): SQLite before 3.51.3 may, rarely, damage a WAL that two connections checkpoint at
  * once, and a connection of your own checkpoints by default.
  *
@@ -22,7 +24,9 @@
  *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database stayed
- * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT. tide_sync_detail has the particulars.
+ * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT, TIDE_EUNKNOWN (a flush of the database, or a
+ * commit, failed: whether the last rows are there is not known, and every call answers so until the
+ * engine is closed and opened again). tide_sync_detail has the particulars.
  */
 #ifndef TIDEMARK_SYNC_H
 #define TIDEMARK_SYNC_H
@@ -98,8 +102,9 @@ TIDE_API void tide_sync_close(tide_sync *sync);
  * one VACUUM would renumber the rows); TIDE_EBUSY: the resource is registered already; TIDE_ELIMIT. */
 TIDE_API int tide_sync_register(tide_sync *sync, const tide_model *model);
 
-/* Says where the marks are; borrowed, and must outlive the engine. TIDE_OK; TIDE_ELIBRARY: they belong to
- * another device than the database. */
+/* Says where the marks are; borrowed, and must outlive the engine. They get a barrier (tide_watermarks_set_barrier,
+ * known by `sync`) that flushes the rows they count; it goes when the engine is closed or attached to others.
+ * TIDE_OK; TIDE_ELIBRARY: they belong to another device than the database. */
 TIDE_API int tide_sync_attach(tide_sync *sync, tide_watermarks *marks);
 
 /* The engine's own connection, for writing the application's rows. Do not close it, leave journal_mode,

@@ -76,10 +76,12 @@ TIDE_API int tide_watermarks_get_mark(tide_watermarks *marks, const uuid_t peer,
                                       const char *resource, tide_mark *out);
 
 /* Raises the watermark over (after, upto] of the peer's feed that began at `epoch`, as tide_advance_many
- * does for one step. TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT: the mark is of another epoch. */
+ * does for one step. `durability` is TIDE_DEFAULT_DURABILITY, as the store was opened; TIDE_DURABLE; or
+ * TIDE_DEFERRED: durable at the next flush. Over SQLite a change is made at once, whatever is asked for.
+ * TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT: the mark is of another epoch. */
 TIDE_API int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t peer,
                                            const char *resource, tide_time after, tide_time upto,
-                                           tide_time epoch);
+                                           tide_time epoch, uint32_t durability);
 
 /* Removes one watermark, so that the peer's feed of the resource is read from its beginning.
  * TIDE_OK; TIDE_ABSENT: there was none. */

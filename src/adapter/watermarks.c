@@ -46,22 +46,25 @@ int tide_watermarks_get(tide_watermarks *marks, const uuid_t peer, const char *r
 }
 
 int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t peer, const char *resource,
-                                  tide_time after, tide_time upto, tide_time epoch)
+                                  tide_time after, tide_time upto, tide_time epoch,
+                                  uint32_t durability)
 {
     int rc = check(marks, peer, resource);
-    if (rc == TIDE_OK && after >= upto) {
+    if (rc == TIDE_OK && (after >= upto || durability > TIDE_DEFERRED)) {
         rc = TIDE_EINVAL;
     }
-    return rc == TIDE_OK
-               ? marks->backend->advance(marks, marks->device, peer, resource, after, upto, epoch)
-               : rc;
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    tide_step step = {marks->device, peer, resource, after, upto, epoch};
+    return marks->backend->advance(marks, &step, durability);
 }
 
 int tide_watermarks_upsert(tide_watermarks *marks, const uuid_t peer, const char *resource,
                            tide_time watermark)
 {
     return tide_watermarks_advance_range(marks, peer, resource, TIDE_TIME_NONE, watermark,
-                                         TIDE_TIME_NONE);
+                                         TIDE_TIME_NONE, TIDE_DEFAULT_DURABILITY);
 }
 
 int tide_watermarks_reset(tide_watermarks *marks, const uuid_t peer, const char *resource)
@@ -74,9 +77,11 @@ int tide_watermarks_set_ack(tide_watermarks *marks, const uuid_t peer, const cha
                             tide_time acked)
 {
     int rc = acked == TIDE_TIME_NONE ? TIDE_EINVAL : check(marks, peer, resource);
-    return rc == TIDE_OK ? marks->backend->advance(marks, peer, marks->device, resource,
-                                                   TIDE_TIME_NONE, acked, TIDE_TIME_NONE)
-                         : rc;
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    tide_step step = {peer, marks->device, resource, TIDE_TIME_NONE, acked, TIDE_TIME_NONE};
+    return marks->backend->advance(marks, &step, TIDE_DEFAULT_DURABILITY);
 }
 
 int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer, const char *resource,

@@ -15,9 +15,8 @@ typedef struct tide__backend {
     void (*close)(tide_watermarks *marks);
     int (*get)(tide_watermarks *marks, const uuid_t owner, const uuid_t about, const char *resource,
                tide_mark *out);
-    /* As tide_advance_many for one step. */
-    int (*advance)(tide_watermarks *marks, const uuid_t owner, const uuid_t about,
-                   const char *resource, tide_time after, tide_time upto, tide_time epoch);
+    /* As tide_advance_many for one step; owner and about are the step's. */
+    int (*advance)(tide_watermarks *marks, const tide_step *step, uint32_t durability);
     int (*reset)(tide_watermarks *marks, const uuid_t about, const char *resource);
     int (*each)(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *fn, void *ctx);
     int (*max)(tide_watermarks *marks, tide_time *out);

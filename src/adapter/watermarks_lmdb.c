@@ -1,6 +1,4 @@
 /* watermarks_lmdb.c - watermarks over the LMDB store: each call is one call of the store. */
-#include <string.h>
-
 #include "adapter/watermarks.h"
 
 #include "base/alloc.h"
@@ -26,11 +24,9 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
     return tide_get(store_of(marks), owner, about, resource, out);
 }
 
-static int advance(tide_watermarks *marks, const uuid_t owner, const uuid_t about,
-                   const char *resource, tide_time after, tide_time upto, tide_time epoch)
+static int advance(tide_watermarks *marks, const tide_step *step, uint32_t durability)
 {
-    tide_step step = {owner, about, resource, after, upto, epoch};
-    return tide_advance_many(store_of(marks), &step, 1, TIDE_DEFAULT_DURABILITY);
+    return tide_advance_many(store_of(marks), step, 1, durability);
 }
 
 static int reset(tide_watermarks *marks, const uuid_t about, const char *resource)

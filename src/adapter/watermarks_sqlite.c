@@ -5,7 +5,6 @@
  * program may have written "+00:00" or fewer digits. Every change reads, judges and writes in one
  * transaction, or in a savepoint of the caller's.
  */
-#include <string.h>
 #include <time.h>
 
 #include "adapter/sql.h"
@@ -35,7 +34,7 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS device_resource_waterma
                              "    PRIMARY KEY (device_uuid, peer_device_uuid, resource_type)\n"
                              ") WITHOUT ROWID;\n";
 
-enum { GET, PUT, PUT_EPOCH, REMOVE, REMOVE_EPOCH, STATEMENTS };
+enum { GET, PUT, PUT_EPOCH, REMOVE, REMOVE_EPOCH, REMOVE_PEER, REMOVE_PEER_EPOCHS, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [GET] = "SELECT w.last_watermark, w.updated_at, e.epoch FROM device_resource_watermarks w"
@@ -48,15 +47,19 @@ static const char *const sql[STATEMENTS] = {
     [PUT_EPOCH] = "INSERT INTO device_resource_watermark_epochs VALUES (?1, ?2, ?3, ?4)"
                   " ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
     [REMOVE] = "DELETE FROM device_resource_watermarks WHERE device_uuid = ?1 AND"
-               " peer_device_uuid = ?2 AND (?3 IS NULL OR resource_type = ?3)",
+               " peer_device_uuid = ?2 AND resource_type = ?3",
     [REMOVE_EPOCH] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1 AND"
-                     " peer_device_uuid = ?2 AND (?3 IS NULL OR resource_type = ?3)",
+                     " peer_device_uuid = ?2 AND resource_type = ?3",
+    [REMOVE_PEER] = "DELETE FROM device_resource_watermarks WHERE device_uuid = ?1 AND"
+                    " peer_device_uuid = ?2",
+    [REMOVE_PEER_EPOCHS] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1"
+                           " AND peer_device_uuid = ?2",
 };
 
-static const char list_sql[] =
-    "SELECT resource_type, last_watermark FROM device_resource_watermarks"
-    " WHERE device_uuid = ?1 AND (?2 IS NULL OR peer_device_uuid = ?2)"
-    " ORDER BY resource_type";
+#define LIST                                                                                       \
+    "SELECT resource_type, last_watermark FROM device_resource_watermarks WHERE device_uuid = ?1"
+static const char list_all_sql[] = LIST;
+static const char list_peer_sql[] = LIST " AND peer_device_uuid = ?2 ORDER BY resource_type";
 
 typedef struct sqlite_watermarks {
     tide_watermarks base;
@@ -83,34 +86,33 @@ static void close_handle(tide_watermarks *marks)
 
 /* ---- statements --------------------------------------------------------------------------------- */
 
-static void bind_uuid(sqlite3_stmt *statement, int at, const unsigned char *uuid)
+/* Bindings that failed are worse than none: a NULL for a resource would stand for all. */
+static int bind_uuid(sqlite3_stmt *statement, int at, const unsigned char *uuid)
 {
     char text[TIDE__UUID_TEXT];
-    if (uuid == NULL) {
-        (void)sqlite3_bind_null(statement, at);
-    } else {
-        tide__uuid_format(uuid, text);
-        (void)sqlite3_bind_text(statement, at, text, sizeof text, SQLITE_TRANSIENT);
-    }
+    tide__uuid_format(uuid, text);
+    return sqlite3_bind_text(statement, at, text, sizeof text, SQLITE_TRANSIENT);
 }
 
-static void bind_time(sqlite3_stmt *statement, int at, tide_time time)
+static int bind_time(sqlite3_stmt *statement, int at, tide_time time)
 {
     char text[TIDE_TIME_TEXT];
     tide_time_format(time, text);
-    (void)sqlite3_bind_text(statement, at, text, sizeof text - 1, SQLITE_TRANSIENT);
+    return sqlite3_bind_text(statement, at, text, sizeof text - 1, SQLITE_TRANSIENT);
 }
 
-static sqlite3_stmt *bind(sqlite_watermarks *self, int which, const unsigned char *owner,
-                          const unsigned char *about, const char *resource)
+/* The first parameters of a statement: device, peer and, where it has a third, resource. */
+static int bind_name(sqlite_watermarks *self, sqlite3_stmt *statement, const unsigned char *owner,
+                     const unsigned char *about, const char *resource)
 {
-    sqlite3_stmt *statement = self->statements[which];
-    bind_uuid(statement, 1, owner);
-    bind_uuid(statement, 2, about);
-    if (sqlite3_bind_parameter_count(statement) >= 3) {
-        (void)sqlite3_bind_text(statement, 3, resource, -1, SQLITE_TRANSIENT);
+    int rc = bind_uuid(statement, 1, owner);
+    if (rc == SQLITE_OK && sqlite3_bind_parameter_count(statement) >= 2) {
+        rc = bind_uuid(statement, 2, about);
     }
-    return statement;
+    if (rc == SQLITE_OK && sqlite3_bind_parameter_count(statement) >= 3) {
+        rc = sqlite3_bind_text(statement, 3, resource, -1, SQLITE_TRANSIENT);
+    }
+    return rc == SQLITE_OK ? TIDE_OK : tide__sql_fail(self->db, "SQLite", &self->detail);
 }
 
 /* A time that somebody stored; NULL gives TIDE_TIME_NONE, anything unreadable is an error. */
@@ -136,9 +138,12 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
                tide_mark *out)
 {
     sqlite_watermarks *self = self_of(marks);
-    sqlite3_stmt *statement = bind(self, GET, owner, about, resource);
+    sqlite3_stmt *statement = self->statements[GET];
     tide_mark mark;
-    int rc = tide__sql_step(statement, &self->detail);
+    int rc = bind_name(self, statement, owner, about, resource);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &self->detail);
+    }
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -156,28 +161,32 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
     return rc;
 }
 
+/* All our watermarks, or with `about` those about one peer. */
 static int list(sqlite_watermarks *self, const unsigned char *about, tide_watermark_fn *fn,
                 void *ctx)
 {
     /* A statement for each walk, because the callback may walk too. */
     sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare(self->db, list_sql, &statement, &self->detail);
-    if (rc != TIDE_OK) {
-        return rc;
+    int rc = tide__sql_prepare(self->db, about == NULL ? list_all_sql : list_peer_sql, &statement,
+                               &self->detail);
+    if (rc == TIDE_OK) {
+        rc = bind_name(self, statement, self->base.device, about, NULL);
     }
-    bind_uuid(statement, 1, self->base.device);
-    bind_uuid(statement, 2, about);
-    while (rc == TIDE_OK && (rc = tide__sql_step(statement, &self->detail)) == TIDE_OK) {
+    bool ended = false;
+    while (rc == TIDE_OK && !ended) {
         tide_time watermark = TIDE_TIME_NONE;
-        const char *resource = (const char *)sqlite3_column_text(statement, 0);
-        rc = resource == NULL ? TIDE_ENOMEM : column_time(self, statement, 1, &watermark);
-        if (rc == TIDE_OK && (rc = fn(ctx, resource, watermark)) != TIDE_OK) {
-            break;
+        rc = tide__sql_step(statement, &self->detail);
+        ended = rc == TIDE_ABSENT;
+        if (rc == TIDE_OK) {
+            const char *resource = (const char *)sqlite3_column_text(statement, 0);
+            rc = resource == NULL ? TIDE_ENOMEM : column_time(self, statement, 1, &watermark);
+            if (rc == TIDE_OK) {
+                rc = fn(ctx, resource, watermark);
+            }
         }
     }
-    bool ended = sqlite3_stmt_busy(statement) == 0;
     (void)sqlite3_finalize(statement);
-    return ended && rc == TIDE_ABSENT ? TIDE_OK : rc;
+    return ended ? TIDE_OK : rc;
 }
 
 static int each(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *fn, void *ctx)
@@ -240,61 +249,73 @@ static int end(sqlite_watermarks *self, bool nested, int answer)
     return answer;
 }
 
-static int put(sqlite_watermarks *self, const uuid_t owner, const uuid_t about,
-               const char *resource, const tide_mark *mark)
+static int put(sqlite_watermarks *self, const tide_step *step, const tide_mark *mark)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    sqlite3_stmt *statement = bind(self, PUT, owner, about, resource);
-    bind_time(statement, 4, mark->watermark);
-    bind_time(statement, 5, (tide_time)now.tv_sec * 1000000000 + now.tv_nsec);
-    int rc = tide__sql_done(statement, &self->detail);
-    if (rc != TIDE_OK) {
-        return rc;
+    sqlite3_stmt *statement = self->statements[PUT];
+    int rc = bind_name(self, statement, step->device, step->peer, step->resource);
+    if (rc == TIDE_OK &&
+        (bind_time(statement, 4, mark->watermark) != SQLITE_OK ||
+         bind_time(statement, 5, (tide_time)now.tv_sec * 1000000000 + now.tv_nsec) != SQLITE_OK)) {
+        rc = tide__sql_fail(self->db, "SQLite", &self->detail);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__sql_done(statement, &self->detail);
     }
     /* Another program that removed the mark has left its epoch behind. */
     bool known = mark->epoch != TIDE_TIME_NONE;
-    statement = bind(self, known ? PUT_EPOCH : REMOVE_EPOCH, owner, about, resource);
-    if (known) {
-        bind_time(statement, 4, mark->epoch);
+    statement = self->statements[known ? PUT_EPOCH : REMOVE_EPOCH];
+    if (rc == TIDE_OK) {
+        rc = bind_name(self, statement, step->device, step->peer, step->resource);
     }
-    return tide__sql_done(statement, &self->detail);
+    if (rc == TIDE_OK && known && bind_time(statement, 4, mark->epoch) != SQLITE_OK) {
+        rc = tide__sql_fail(self->db, "SQLite", &self->detail);
+    }
+    return rc == TIDE_OK ? tide__sql_done(statement, &self->detail) : rc;
 }
 
-static int advance(tide_watermarks *marks, const uuid_t owner, const uuid_t about,
-                   const char *resource, tide_time after, tide_time upto, tide_time epoch)
+static int advance(tide_watermarks *marks, const tide_step *step, uint32_t durability)
 {
     sqlite_watermarks *self = self_of(marks);
     tide_mark mark = TIDE__NO_MARK;
     bool nested = false;
+    (void)durability; /* the connection's affair */
     int rc = begin(self, &nested);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = get(marks, owner, about, resource, &mark);
+    rc = get(marks, step->device, step->peer, step->resource, &mark);
     if (rc == TIDE_OK || rc == TIDE_ABSENT) {
-        rc = tide__rule_advance(&mark, after, upto, epoch);
+        rc = tide__rule_advance(&mark, step->after, step->upto, step->epoch);
     }
     if (rc == TIDE_OK) {
-        rc = put(self, owner, about, resource, &mark);
+        rc = put(self, step, &mark);
     }
     return end(self, nested, rc);
+}
+
+static int run_named(sqlite_watermarks *self, int which, const uuid_t about, const char *resource)
+{
+    sqlite3_stmt *statement = self->statements[which];
+    int rc = bind_name(self, statement, self->base.device, about, resource);
+    return rc == TIDE_OK ? tide__sql_done(statement, &self->detail) : rc;
 }
 
 /* Removes one mark, or with resource NULL all about a peer. */
 static int remove_marks(sqlite_watermarks *self, const uuid_t about, const char *resource,
                         size_t *removed)
 {
+    bool all = resource == NULL;
     bool nested = false;
     int rc = begin(self, &nested);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__sql_done(bind(self, REMOVE, self->base.device, about, resource), &self->detail);
+    rc = run_named(self, all ? REMOVE_PEER : REMOVE, about, resource);
     if (rc == TIDE_OK) {
         *removed = (size_t)sqlite3_changes(self->db);
-        rc = tide__sql_done(bind(self, REMOVE_EPOCH, self->base.device, about, resource),
-                            &self->detail);
+        rc = run_named(self, all ? REMOVE_PEER_EPOCHS : REMOVE_EPOCH, about, resource);
     }
     return end(self, nested, rc);
 }

@@ -14,11 +14,12 @@ typedef struct present {
     sqlite3_int64 device;
 } present;
 
-int tide__apply_begin(tide__apply *apply, tide_sync *sync, const uuid_t peer, tide_time epoch)
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose, const uuid_t peer,
+                      tide_time epoch)
 {
     memset(apply, 0, sizeof *apply);
     apply->sync = sync;
-    int rc = tide__begin(sync);
+    int rc = tide__begin(sync, purpose);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -57,36 +58,57 @@ int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time
 
 /* ---- binding ------------------------------------------------------------------------------------ */
 
-/* The values outlive the step, and bindings are overwritten before the next: nothing is copied. */
-static void bind_value(sqlite3_stmt *statement, int at, const tide_value *value)
+/* A binding that fails leaves what was there, or half of what should be: the step after it must not be taken. */
+static void bound(tide__apply *apply, int rc)
 {
+    if (rc != SQLITE_OK && apply->bind_code == TIDE_OK) {
+        apply->bind_code = tide__sql_fail(apply->sync->db, "SQLite", &apply->sync->detail);
+    }
+}
+
+static void bind_integer(tide__apply *apply, sqlite3_stmt *statement, int at, sqlite3_int64 value)
+{
+    bound(apply, sqlite3_bind_int64(statement, at, value));
+}
+
+/* The values outlive the step, and bindings are overwritten before the next: nothing is copied. */
+static void bind_value(tide__apply *apply, sqlite3_stmt *statement, int at, const tide_value *value)
+{
+    int rc = SQLITE_OK;
     switch (value->type) {
     case TIDE_INTEGER:
-        (void)sqlite3_bind_int64(statement, at, value->integer);
+        rc = sqlite3_bind_int64(statement, at, value->integer);
         break;
     case TIDE_FLOAT:
-        (void)sqlite3_bind_double(statement, at, value->real);
+        rc = sqlite3_bind_double(statement, at, value->real);
         break;
     case TIDE_STRING:
-        (void)sqlite3_bind_text64(statement, at, value->bytes == 0 ? "" : value->data, value->bytes,
-                                  SQLITE_STATIC, SQLITE_UTF8);
+        rc = sqlite3_bind_text64(statement, at, value->bytes == 0 ? "" : value->data, value->bytes,
+                                 SQLITE_STATIC, SQLITE_UTF8);
         break;
-    case TIDE_BYTES:
-        if (value->bytes == 0) { /* a NULL pointer would mean NULL */
-            (void)sqlite3_bind_zeroblob(statement, at, 0);
-        } else {
-            (void)sqlite3_bind_blob64(statement, at, value->data, value->bytes, SQLITE_STATIC);
-        }
+    case TIDE_BYTES: /* a NULL pointer would mean NULL */
+        rc = value->bytes == 0
+                 ? sqlite3_bind_zeroblob(statement, at, 0)
+                 : sqlite3_bind_blob64(statement, at, value->data, value->bytes, SQLITE_STATIC);
         break;
     default:
-        (void)sqlite3_bind_null(statement, at);
+        rc = sqlite3_bind_null(statement, at);
         break;
     }
+    bound(apply, rc);
+}
+
+/* Steps, if everything is bound: tide__sql_step. */
+static int step(tide__apply *apply, sqlite3_stmt *statement)
+{
+    return apply->bind_code != TIDE_OK ? apply->bind_code
+                                       : tide__sql_step(statement, &apply->sync->detail);
 }
 
 static int run(tide__apply *apply, sqlite3_stmt *statement)
 {
-    return tide__sql_done(statement, &apply->sync->detail);
+    return apply->bind_code != TIDE_OK ? apply->bind_code
+                                       : tide__sql_done(statement, &apply->sync->detail);
 }
 
 /* The same for a statement that must have changed one row: ON CONFLICT IGNORE and RAISE(IGNORE) refuse in
@@ -102,13 +124,13 @@ static int run_one(tide__apply *apply, sqlite3_stmt *statement)
 
 static int run_with_key(tide__apply *apply, sqlite3_stmt *statement, const tide_value *key)
 {
-    bind_value(statement, 1, key);
+    bind_value(apply, statement, 1, key);
     return run(apply, statement);
 }
 
 static int run_with_row(tide__apply *apply, sqlite3_stmt *statement, sqlite3_int64 row)
 {
-    (void)sqlite3_bind_int64(statement, 1, row);
+    bind_integer(apply, statement, 1, row);
     return run(apply, statement);
 }
 
@@ -119,8 +141,8 @@ static int find(tide__apply *apply, tide__model *m, const tide_value *key, prese
     memset(out, 0, sizeof *out);
     for (int i = 0; i < 2; i++) {
         sqlite3_stmt *statement = m->statements[i == 0 ? TIDE__FIND : TIDE__FIND_GONE];
-        bind_value(statement, 1, key);
-        int rc = tide__sql_step(statement, &apply->sync->detail);
+        bind_value(apply, statement, 1, key);
+        int rc = step(apply, statement);
         if (rc == TIDE_ABSENT) {
             continue;
         }
@@ -182,12 +204,12 @@ static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, 
     if (rc != TIDE_OK) {
         return rc;
     }
-    (void)sqlite3_bind_int64(statement, 1, row);
-    bind_value(statement, 2, &change->key);
-    (void)sqlite3_bind_int64(statement, 3, next);
-    (void)sqlite3_bind_int64(statement, 4, change->version);
-    (void)sqlite3_bind_int64(statement, 5, device);
-    (void)sqlite3_bind_int64(statement, 6, apply->source);
+    bind_integer(apply, statement, 1, row);
+    bind_value(apply, statement, 2, &change->key);
+    bind_integer(apply, statement, 3, next);
+    bind_integer(apply, statement, 4, change->version);
+    bind_integer(apply, statement, 5, device);
+    bind_integer(apply, statement, 6, apply->source);
     return run(apply, statement);
 }
 
@@ -196,12 +218,12 @@ static int write_live(tide__apply *apply, tide__model *m, const tide_change *cha
 {
     sqlite3_stmt *statement = m->statements[here->alive ? TIDE__UPDATE : TIDE__INSERT];
     if (here->alive) {
-        (void)sqlite3_bind_int64(statement, 1, here->row);
+        bind_integer(apply, statement, 1, here->row);
     } else {
-        bind_value(statement, 1, &change->key);
+        bind_value(apply, statement, 1, &change->key);
     }
     for (size_t i = 0; i < change->value_count; i++) {
-        bind_value(statement, (int)i + 2, &change->values[i]);
+        bind_value(apply, statement, (int)i + 2, &change->values[i]);
     }
     int rc = run_one(apply, statement);
     if (rc == TIDE_OK) {
@@ -220,7 +242,7 @@ static int write_gone(tide__apply *apply, tide__model *m, const tide_change *cha
 {
     int rc = stamp(apply, m, change, 0);
     if (rc == TIDE_OK && here->alive) {
-        (void)sqlite3_bind_int64(m->statements[TIDE__DELETE], 1, here->row);
+        bind_integer(apply, m->statements[TIDE__DELETE], 1, here->row);
         rc = run_one(apply, m->statements[TIDE__DELETE]);
         if (rc == TIDE_OK) {
             rc = run_with_row(apply, m->statements[TIDE__UNSTAMP], here->row);

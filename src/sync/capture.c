@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/key.h"
+#include "sync/transaction.h"
 
 #include "base/alloc.h"
 
@@ -100,11 +101,14 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
 int tide__capture_identity(tide_sync *sync, const unsigned char *device,
                            const unsigned char *library)
 {
-    int rc = tide__begin(sync);
+    int rc = tide__begin(sync, TIDE__WRITE);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__sql_run(sync->db, identity_schema, &sync->detail);
+    rc = tide__renew_log(sync);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_run(sync->db, identity_schema, &sync->detail);
+    }
     if (rc == TIDE_OK) {
         rc = read_identity(sync, device, library);
         if (rc == TIDE_ABSENT) {

@@ -1,11 +1,12 @@
 /* engine.h - the inside of a tide_sync, shared by the modules of the engine.
  *
- *     capture   the tables and triggers that stamp every change
- *     model     what is registered: names checked, statements prepared, order
- *     feed      reading a range of our own feed
- *     apply     writing rows of a peer's feed
- *     message   MessagePack
- *     session   the conversation
+ *     transaction  the connection, its transactions, and when their rows are on disk
+ *     capture      the tables and triggers that stamp every change
+ *     model        what is registered: names checked, statements prepared, order
+ *     feed         reading a range of our own feed
+ *     apply        writing rows of a peer's feed
+ *     message      MessagePack
+ *     session      the conversation
  *
  * Numbers: tidemark_devices gives each device that appears in a version a small number, and each feed (a
  * device and the epoch of its feed) that rows came from another; 0 is ourselves.
@@ -14,6 +15,7 @@
 #define TIDEMARK_SYNC_ENGINE_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <tidemark/sync.h>
@@ -37,6 +39,16 @@ enum {
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
     TIDE__STATEMENTS
+};
+
+/* Statements of the connection; prepared at open, so that a transaction can be ended when memory is short. */
+enum {
+    TIDE__CONTROL_READ,
+    TIDE__CONTROL_WRITE,
+    TIDE__CONTROL_COMMIT,
+    TIDE__CONTROL_ROLLBACK,
+    TIDE__CONTROL_VERSION, /* changes when another connection commits */
+    TIDE__CONTROLS
 };
 
 typedef struct tide__model {
@@ -74,13 +86,16 @@ struct tide_sync {
     void *event_ctx;
     tide_clock_fn *clock;
     void *clock_ctx;
-    int wal_fd;               /* of the write-ahead log, for flushing it; -1 */
+    sqlite3_stmt *controls[TIDE__CONTROLS];
+    bool inside;              /* a transaction of ours is open */
+    bool normal;              /* synchronous is NORMAL */
+    int log_fd;               /* of the write-ahead log, for flushing it; -1 */
     uint64_t commits;         /* of our connection */
     uint64_t durable_commits; /* how many of them, and which data_version of the others, are flushed */
     int64_t durable_version;
-    sqlite3_stmt *data_version;
+    atomic_bool unflushed; /* there are rows that we applied and have not flushed */
+    atomic_int failed;     /* TIDE_OK, or what every call answers from now on */
     tide_metrics metrics;
-    int checkpoint_code; /* of the last checkpoint that failed; 0 */
     tide__detail detail;
 };
 
@@ -89,11 +104,6 @@ tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_
 
 tide_time tide__now(const tide_sync *sync);
 void tide__emit(const tide_sync *sync, const tide_event *event);
-
-/* Transactions of the engine. Begin takes the write lock; end commits on TIDE_OK and takes everything back
- * on anything else, and passes the answer on. */
-int tide__begin(tide_sync *sync);
-int tide__end(tide_sync *sync, int answer);
 
 /* All inside a transaction, because what is not in memory is looked for in the table again: another engine
  * may have given the number.
@@ -104,9 +114,5 @@ int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlit
 int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
 /* The device of a number. TIDE_OK; TIDE_ECORRUPT: there is none. */
 int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid);
-
-/* Makes durable what is committed, whoever wrote it and however: nothing leaves the device before. Inside a
- * transaction, for what its snapshot shows. */
-int tide__make_durable(tide_sync *sync);
 
 #endif

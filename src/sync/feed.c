@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "sync/transaction.h"
+
 #include "base/alloc.h"
 
 /* Columns of the two feed statements. */
@@ -40,28 +42,34 @@ static int forward(page *p, side *s)
     return rc;
 }
 
-static void pack_column(msgpack_packer *p, sqlite3_stmt *statement, int column)
+/* False: memory was too short for SQLite to hand it out. */
+static bool pack_column(msgpack_packer *p, sqlite3_stmt *statement, int column)
 {
+    const void *bytes = NULL;
     switch (sqlite3_column_type(statement, column)) {
     case SQLITE_INTEGER:
         (void)msgpack_pack_int64(p, sqlite3_column_int64(statement, column));
-        break;
+        return true;
     case SQLITE_FLOAT:
         (void)msgpack_pack_double(p, sqlite3_column_double(statement, column));
-        break;
-    case SQLITE_TEXT: {
-        const void *text = sqlite3_column_text(statement, column);
-        tide__pack_text(p, text, (size_t)sqlite3_column_bytes(statement, column));
-        break;
-    }
+        return true;
+    case SQLITE_TEXT:
+        bytes = sqlite3_column_text(statement, column);
+        if (bytes != NULL) {
+            tide__pack_text(p, bytes, (size_t)sqlite3_column_bytes(statement, column));
+        }
+        return bytes != NULL;
     case SQLITE_BLOB: {
-        const void *bytes = sqlite3_column_blob(statement, column);
-        tide__pack_bytes(p, bytes, (size_t)sqlite3_column_bytes(statement, column));
-        break;
+        bytes = sqlite3_column_blob(statement, column);
+        size_t size = (size_t)sqlite3_column_bytes(statement, column);
+        if (bytes != NULL || size == 0) {
+            tide__pack_bytes(p, bytes, size);
+        }
+        return bytes != NULL || size == 0;
     }
     default:
         (void)msgpack_pack_nil(p);
-        break;
+        return true;
     }
 }
 
@@ -80,11 +88,11 @@ static int pack_row(page *p, const tide__model *m, sqlite3_stmt *statement, bool
     (void)(deleted ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
     tide__pack_time(&packer, sqlite3_column_int64(statement, AT_VERSION));
     tide__pack_bytes(&packer, device, sizeof(uuid_t));
-    pack_column(&packer, statement, AT_KEY);
-    for (size_t i = 0; !deleted && i < m->column_count; i++) {
-        pack_column(&packer, statement, AT_VALUES + (int)i);
+    bool whole = pack_column(&packer, statement, AT_KEY);
+    for (size_t i = 0; whole && !deleted && i < m->column_count; i++) {
+        whole = pack_column(&packer, statement, AT_VALUES + (int)i);
     }
-    if (rows->failed || sqlite3_errcode(p->sync->db) == SQLITE_NOMEM) {
+    if (rows->failed || !whole) {
         return TIDE_ENOMEM;
     }
     p->items += 5 + m->column_count;
@@ -193,11 +201,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
         p.bytes_most = PAGE_BYTES_MOST;
     }
     msgpack_packer packer;
-    if (sqlite3_get_autocommit(sync->db) == 0) {
-        return tide__fail(&sync->detail, TIDE_EBUSY,
-                          "a transaction is open on the engine's connection");
-    }
-    int rc = tide__sql_run(sync->db, "BEGIN", &sync->detail);
+    int rc = tide__begin(sync, TIDE__READ);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -213,7 +217,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
     if (rc == TIDE_OK) {
         rc = tide__make_durable(sync);
     }
-    (void)tide__sql_run(sync->db, "COMMIT", NULL); /* it only read */
+    rc = tide__end(sync, rc);
     if (rc == TIDE_OK) {
         tide__packer(out, &packer);
         tide__pack_head(&packer, TIDE__PAGE, 4, sync->library, sync->device, session, sync->epoch);

@@ -17,6 +17,7 @@
 
 #include "sync/engine.h"
 #include "sync/model.h"
+#include "sync/transaction.h"
 
 #include "base/alloc.h"
 
@@ -302,7 +303,7 @@ static int drop_global_marks(tide_sync *sync, bool *dropped)
 
 static int bring_up_to_date(tide_sync *sync, bool *dropped)
 {
-    int rc = tide__begin(sync);
+    int rc = tide__begin(sync, TIDE__WRITE);
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -31,6 +31,7 @@
 #define PAGE_BYTES_MIN 1024
 #define RETRY_MS 2000
 #define OVER_REMEMBERED 8
+#define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
 
 struct tide_session {
     tide_sync *sync;
@@ -69,6 +70,7 @@ struct tide_session {
     char names[TIDE_MODELS_MAX][TIDE_MODEL_NAME_MAX]; /* of that question */
     bool peer_complete;
 
+    size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
 };
 
@@ -135,6 +137,9 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
 void tide_session_close(tide_session *session)
 {
     if (session != NULL) {
+        if (session->unflushed_rows > 0) {
+            (void)tide_watermarks_flush(session->sync->marks); /* else they are read again */
+        }
         tide__buffer_free(&session->out);
         tide__free(session);
     }
@@ -485,7 +490,7 @@ static int write_rows(tide_session *session, const tide__message *message, judge
 {
     tide_value values[TIDE_COLUMNS_MAX];
     tide__apply apply;
-    int rc = tide__apply_begin(&apply, session->sync, session->peer, message->epoch);
+    int rc = tide__apply_begin(&apply, session->sync, TIDE__APPLY, session->peer, message->epoch);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -517,7 +522,7 @@ static int raise_marks(tide_session *session, const tide__message *message, cons
             judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
         if (rc >= 0 && range->upto != TIDE_TIME_NONE) {
             rc = tide_watermarks_advance_range(marks, session->peer, resource, range->after,
-                                               range->upto, message->epoch);
+                                               range->upto, message->epoch, TIDE_DEFERRED);
         }
         if (rc < 0) {
             return marks_failed(session, rc);
@@ -583,6 +588,11 @@ static int apply_page(tide_session *session, const tide__message *message)
     if (rc == TIDE_OK) {
         count_page(session, message, judgement);
         rc = raise_marks(session, message, judgement);
+    }
+    session->unflushed_rows += rows;
+    if (rc == TIDE_OK && (message->end || session->unflushed_rows >= FLUSH_ROWS)) {
+        rc = marks_failed(session, tide_watermarks_flush(session->sync->marks));
+        session->unflushed_rows = 0;
     }
     if (rc != TIDE_OK) {
         return rc;

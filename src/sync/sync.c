@@ -1,8 +1,7 @@
 /* sync.c - the engine's handle: opening, registering, and the calls on marks and single rows.
  *
- * One SQLite connection, in WAL mode with synchronous=FULL: what is committed is durable, so a mark that is
- * written after the commit of its rows is never ahead of them. Automatic checkpoints are replaced by our
- * own after commits, whose errors are kept and reported by the next transaction.
+ * The handle brings the parts together: a connection (transaction.h), capture, models, and the marks. Attaching the
+ * marks gives them a barrier: none is published before the rows it counts are on disk.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,11 +17,10 @@
 #include "sync/capture.h"
 #include "sync/engine.h"
 #include "sync/model.h"
+#include "sync/transaction.h"
 
 #include "base/alloc.h"
 
-#define BUSY_MS 5000
-#define CHECKPOINT_PAGES 1000
 #define CLOCK_AHEAD_MS 300000
 
 /* ---- small services of the engine --------------------------------------------------------------- */
@@ -42,20 +40,6 @@ void tide__emit(const tide_sync *sync, const tide_event *event)
     if (sync->event != NULL) {
         sync->event(sync->event_ctx, event);
     }
-}
-
-/* After each commit on our connection. Returning an error here would fail a commit that is done. */
-static int after_commit(void *ctx, sqlite3 *db, const char *name, int pages)
-{
-    tide_sync *sync = ctx;
-    sync->commits++;
-    if (pages >= CHECKPOINT_PAGES) {
-        int rc = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_LOCKED) {
-            sync->checkpoint_code = tide__sql_fail(db, "checkpoint", &sync->detail);
-        }
-    }
-    return SQLITE_OK;
 }
 
 static int load_devices(tide_sync *sync)
@@ -160,60 +144,6 @@ int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3
     return rc == TIDE_OK ? tide__device_find(sync, uuid, epoch, id) : rc;
 }
 
-int tide__make_durable(tide_sync *sync)
-{
-    int rc = tide__sql_step(sync->data_version, &sync->detail);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    int64_t version = sqlite3_column_int64(sync->data_version, 0);
-    (void)sqlite3_reset(sync->data_version);
-    if (version == sync->durable_version && sync->commits == sync->durable_commits) {
-        return TIDE_OK;
-    }
-    if (sync->wal_fd < 0) {
-        const char *name = sqlite3_filename_wal(sqlite3_db_filename(sync->db, "main"));
-        sync->wal_fd = open(name, O_RDWR | O_CLOEXEC);
-        if (sync->wal_fd < 0) {
-            return tide__fail_errno(&sync->detail, errno, name);
-        }
-    }
-    if (fdatasync(sync->wal_fd) != 0) {
-        return tide__fail_errno(&sync->detail, errno, "write-ahead log");
-    }
-    sync->durable_version = version;
-    sync->durable_commits = sync->commits;
-    return TIDE_OK;
-}
-
-int tide__begin(tide_sync *sync)
-{
-    if (sync->checkpoint_code != 0) {
-        int rc = sync->checkpoint_code;
-        sync->checkpoint_code = 0;
-        return rc;
-    }
-    if (sqlite3_get_autocommit(sync->db) == 0) {
-        return tide__fail(&sync->detail, TIDE_EBUSY,
-                          "a transaction is open on the engine's connection");
-    }
-    return tide__sql_run(sync->db, "BEGIN IMMEDIATE", &sync->detail);
-}
-
-int tide__end(tide_sync *sync, int answer)
-{
-    if (answer == TIDE_OK) {
-        answer = tide__sql_run(sync->db, "COMMIT", &sync->detail);
-    }
-    if (answer != TIDE_OK) {
-        if (sqlite3_get_autocommit(sync->db) == 0) {
-            (void)tide__sql_run(sync->db, "ROLLBACK", NULL);
-        }
-        sync->device_count = 0; /* numbers given in the transaction are gone */
-    }
-    return answer;
-}
-
 /* ---- opening ------------------------------------------------------------------------------------ */
 
 void tide_sync_options_init(tide_sync_options *options)
@@ -237,16 +167,7 @@ static int open_database(tide_sync *sync, const char *path)
     if (sqlite3_open_v2(path, &sync->db, flags, NULL) != SQLITE_OK) {
         return sync->db == NULL ? TIDE_ENOMEM : tide__sql_fail(sync->db, path, &sync->detail);
     }
-    (void)sqlite3_busy_timeout(sync->db, BUSY_MS);
-    if (sqlite3_exec(sync->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                     "PRAGMA wal_autocheckpoint = 0;",
-                     NULL, NULL, NULL) != SQLITE_OK) {
-        return tide__sql_fail(sync->db, path, &sync->detail);
-    }
-    (void)sqlite3_wal_hook(sync->db, after_commit, sync);
-    return tide__sql_prepare(sync->db, "PRAGMA main.data_version", &sync->data_version,
-                             &sync->detail);
+    return tide__connection_prepare(sync, path);
 }
 
 static bool options_ok(const tide_sync_options *o)
@@ -276,7 +197,7 @@ int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync
     sync->clock = o.clock;
     sync->clock_ctx = o.clock_ctx;
     sync->metrics.size = sizeof sync->metrics;
-    sync->wal_fd = -1;
+    sync->log_fd = -1;
     sync->durable_version = -1;
     int rc = open_database(sync, path);
     if (rc == TIDE_OK) {
@@ -303,20 +224,13 @@ void tide_sync_close(tide_sync *sync)
     if (sync == NULL) {
         return;
     }
+    if (sync->marks != NULL) {
+        (void)tide_watermarks_set_barrier(sync->marks, NULL, sync); /* flushes, or drops */
+    }
     for (size_t i = 0; i < sync->model_count; i++) {
         tide__model_free(sync->models[i]);
     }
-    (void)sqlite3_finalize(sync->data_version);
-    if (sync->wal_fd >= 0) {
-        close(sync->wal_fd);
-    }
-    if (sync->db != NULL) {
-        (void)sqlite3_wal_hook(sync->db, NULL, NULL);
-        (void)sqlite3_busy_timeout(sync->db, 0); /* a reader may stay for ever */
-        /* What does not get into the database stays in the WAL, where the next opener finds it. */
-        (void)sqlite3_wal_checkpoint_v2(sync->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        (void)sqlite3_close_v2(sync->db);
-    }
+    tide__connection_close(sync);
     tide__free(sync->devices);
     tide__free(sync);
 }
@@ -336,7 +250,7 @@ int tide_sync_register(tide_sync *sync, const tide_model *model)
     } else if (sync->model_count == TIDE_MODELS_MAX) {
         rc = tide__fail(&sync->detail, TIDE_ELIMIT, "more than %d models", TIDE_MODELS_MAX);
     } else {
-        rc = tide__begin(sync);
+        rc = tide__begin(sync, TIDE__WRITE);
         if (rc == TIDE_OK) {
             rc = tide__end(sync, tide__capture_install(sync, m));
         }
@@ -362,8 +276,14 @@ int tide_sync_attach(tide_sync *sync, tide_watermarks *marks)
     if (uuid_compare(device, sync->device) != 0) {
         return tide__fail(&sync->detail, TIDE_ELIBRARY, "the marks belong to another device");
     }
-    sync->marks = marks;
-    return TIDE_OK;
+    int rc = tide_watermarks_set_barrier(marks, tide__rows_barrier, sync);
+    if (rc == TIDE_OK && sync->marks != NULL && sync->marks != marks) {
+        rc = tide_watermarks_set_barrier(sync->marks, NULL, sync);
+    }
+    if (rc == TIDE_OK) {
+        sync->marks = marks;
+    }
+    return rc;
 }
 
 sqlite3 *tide_sync_database(tide_sync *sync)
@@ -451,9 +371,11 @@ int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer, const c
     if (rc == TIDE_OK && sync->marks == NULL) {
         rc = TIDE_EINVAL;
     }
-    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_advance_range(
-                                                  sync->marks, peer, resource, after, upto, epoch))
-                         : rc;
+    return rc == TIDE_OK
+               ? marks_failed(sync,
+                              tide_watermarks_advance_range(sync->marks, peer, resource, after,
+                                                            upto, epoch, TIDE_DEFAULT_DURABILITY))
+               : rc;
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */
@@ -497,7 +419,7 @@ int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_
         rc = check_change(sync, m, change);
     }
     if (rc == TIDE_OK) {
-        rc = tide__apply_begin(&apply, sync, peer, 0);
+        rc = tide__apply_begin(&apply, sync, TIDE__WRITE, peer, 0);
     }
     if (rc != TIDE_OK) {
         return rc;

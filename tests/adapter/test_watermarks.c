@@ -130,7 +130,8 @@ static int upsert(const char *resource, tide_time watermark)
 
 static int range(const char *resource, tide_time after, tide_time upto, tide_time epoch)
 {
-    return tide_watermarks_advance_range(marks, peer, resource, after, upto, epoch);
+    return tide_watermarks_advance_range(marks, peer, resource, after, upto, epoch,
+                                         TIDE_DEFAULT_DURABILITY);
 }
 
 /* ---- the plain watermark ------------------------------------------------------------------------ */
@@ -225,7 +226,8 @@ START_TEST(a_watermark_about_oneself_is_refused)
 
     begin(_i);
     ck_assert_int_eq(tide_watermarks_upsert(marks, device, "entry", 1), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_advance_range(marks, device, "entry", TIDE_TIME_NONE, 1, 5),
+    ck_assert_int_eq(tide_watermarks_advance_range(marks, device, "entry", TIDE_TIME_NONE, 1, 5,
+                                                   TIDE_DEFAULT_DURABILITY),
                      TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_set_ack(marks, device, "entry", 1), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get(marks, device, "entry", &time), TIDE_EINVAL);
@@ -547,9 +549,10 @@ START_TEST(null_is_refused_everywhere)
     ck_assert_int_eq(tide_watermarks_get_mark(marks, NULL, "a", &mark), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_mark(marks, peer, NULL, &mark), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_mark(marks, peer, "a", NULL), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_advance_range(NULL, peer, "a", 0, 1, 2), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_advance_range(marks, NULL, "a", 0, 1, 2), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_advance_range(marks, peer, NULL, 0, 1, 2), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_advance_range(NULL, peer, "a", 0, 1, 2, 0), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_advance_range(marks, NULL, "a", 0, 1, 2, 0), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_advance_range(marks, peer, NULL, 0, 1, 2, 0), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_advance_range(marks, peer, "a", 0, 1, 2, 3), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_reset(NULL, peer, "a"), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_reset(marks, NULL, "a"), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_reset(marks, peer, NULL), TIDE_EINVAL);
@@ -720,7 +723,8 @@ static int random_change(test_random *random, tide_watermarks *on)
         rc = tide_watermarks_delete_peer(on, who, &removed);
         return rc == TIDE_OK ? 1000 + (int)removed : rc;
     default:
-        return tide_watermarks_advance_range(on, who, name, first, second, epoch);
+        return tide_watermarks_advance_range(on, who, name, first, second, epoch,
+                                             TIDE_DEFAULT_DURABILITY);
     }
 }
 

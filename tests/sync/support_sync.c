@@ -255,25 +255,25 @@ static int marks_get(tide_watermarks *base, const uuid_t owner, const uuid_t abo
     return rc;
 }
 
-static int marks_advance(tide_watermarks *base, const uuid_t owner, const uuid_t about,
-                         const char *resource, tide_time after, tide_time upto, tide_time epoch)
+static int marks_advance(tide_watermarks *base, const tide_step *step, uint32_t durability)
 {
     test_marks *marks = of(base);
     const entry *e;
     tide_mark mark = TIDE__NO_MARK;
     int rc;
 
+    (void)durability;
     if (marks->before != NULL)
         marks->before(marks->before_ctx);
     rc = failing(marks, TEST_MARKS_ADVANCE);
     if (rc != TIDE_OK)
         return rc;
-    e = find(marks, owner, about, resource);
+    e = find(marks, step->device, step->peer, step->resource);
     if (e != NULL)
         mark = e->mark;
-    rc = tide__rule_advance(&mark, after, upto, epoch);
+    rc = tide__rule_advance(&mark, step->after, step->upto, step->epoch);
     if (rc == TIDE_OK)
-        add(marks, owner, about, resource)->mark = mark;
+        add(marks, step->device, step->peer, step->resource)->mark = mark;
     return rc;
 }
 
@@ -317,7 +317,7 @@ static int marks_flush(tide_watermarks *base)
 static int marks_barrier(tide_watermarks *base, tide_barrier_fn *fn, void *ctx)
 {
     (void)base, (void)fn, (void)ctx;
-    return TIDE_EINVAL;
+    return TIDE_OK; /* nothing is ever published */
 }
 
 static void marks_detail(tide_watermarks *base, char *text, size_t size)

@@ -71,15 +71,14 @@ static int save(const global_mark *self)
     return fclose(file) == 0 && written > 0 ? TIDE_OK : TIDE_EIO;
 }
 
-static int advance(tide_watermarks *marks, const uuid_t owner, const uuid_t about,
-                   const char *resource, tide_time after, tide_time upto, tide_time epoch)
+static int advance(tide_watermarks *marks, const tide_step *step, uint32_t durability)
 {
     global_mark *self = (global_mark *)marks;
-    position *p = find(self, resource);
-    (void)owner;
-    (void)about;
-    int rc = p == NULL ? TIDE_ELIMIT : tide__rule_advance(&p->mark, after, upto, epoch);
-    if (rc == TIDE_OK && upto > self->global.watermark) {
+    position *p = find(self, step->resource);
+    (void)durability;
+    int rc = p == NULL ? TIDE_ELIMIT
+                       : tide__rule_advance(&p->mark, step->after, step->upto, step->epoch);
+    if (rc == TIDE_OK && step->upto > self->global.watermark) {
         self->global = p->mark;
         rc = save(self);
     }
