@@ -169,6 +169,17 @@ typedef struct tide_change {
 TIDE_API int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer,
                                           const tide_change *change);
 
+#define TIDE_CHANGES_MAX 65536
+
+/* The same for 1 to TIDE_CHANGES_MAX rows of any resources in one transaction, all or none. Each is written
+ * if its version is newer than what is here; *written (may be NULL) is how many were. With TIDE_DURABLE (or
+ * TIDE_DEFAULT_DURABILITY) they are durable on return; with TIDE_DEFERRED when the marks are flushed next, or
+ * a page is served, so that a mark raised after this call is never ahead of them.
+ * TIDE_OK: at least one was written; TIDE_STALE: none; the errors above, and then nothing was. */
+TIDE_API int tide_sync_apply_state_changes(tide_sync *sync, const uuid_t peer,
+                                           const tide_change *changes, size_t count,
+                                           uint32_t durability, size_t *written);
+
 /* ---- knowing more ------------------------------------------------------------------------------- */
 
 typedef struct tide_metrics {

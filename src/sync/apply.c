@@ -174,20 +174,16 @@ static int compare(tide__apply *apply, const tide_change *change, const present 
 
 static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)
 {
-    size_t place = 0;
-    while (apply->sync->models[place] != m) {
-        place++;
-    }
-    if (apply->next[place] == 0) {
+    if (apply->next[m->place] == 0) {
         sqlite3_stmt *statement = m->statements[TIDE__NEXT];
         int rc = tide__sql_step(statement, &apply->sync->detail);
         if (rc != TIDE_OK) {
             return rc;
         }
-        apply->next[place] = sqlite3_column_int64(statement, 0);
+        apply->next[m->place] = sqlite3_column_int64(statement, 0);
         (void)sqlite3_reset(statement);
     }
-    *out = apply->next[place]++;
+    *out = apply->next[m->place]++;
     return TIDE_OK;
 }
 

@@ -52,6 +52,7 @@ enum {
 };
 
 typedef struct tide__model {
+    size_t place; /* among the engine's */
     uint32_t ownership;
     char *resource;
     char *table;

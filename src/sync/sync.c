@@ -262,6 +262,7 @@ int tide_sync_register(tide_sync *sync, const tide_model *model)
         tide__model_free(m);
         return rc;
     }
+    m->place = sync->model_count;
     sync->models[sync->model_count++] = m;
     return TIDE_OK;
 }
@@ -406,36 +407,83 @@ static int check_change(tide_sync *sync, const tide__model *m, const tide_change
     return tide__apply_check_clock(sync, m, change->version);
 }
 
-int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_change *change)
+/* Finds the model of each change, and checks it against that. */
+static int check_changes(tide_sync *sync, const tide_change *changes, size_t count)
 {
-    tide__model *m = NULL;
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
+        tide__model *m = NULL;
+        rc =
+            changes[i].size == sizeof *changes ? named(sync, changes[i].resource, &m) : TIDE_EINVAL;
+        if (rc == TIDE_OK) {
+            rc = check_change(sync, m, &changes[i]);
+        }
+    }
+    return rc;
+}
+
+/* Counts what was written of a resource, and tells of it. */
+static void tell(tide_sync *sync, const uuid_t peer, tide__model *m, uint64_t count)
+{
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                        .peer = peer,
+                        .resource = m->resource,
+                        .count = count};
+    m->applied += count;
+    sync->metrics.changes_applied += count;
+    tide__emit(sync, &event);
+}
+
+static int apply_changes(tide_sync *sync, const uuid_t peer, const tide_change *changes,
+                         size_t count, tide__purpose purpose, uint64_t *written)
+{
     tide__apply apply;
-    if (sync == NULL || peer == NULL || change == NULL || change->size != sizeof *change ||
-        uuid_compare(peer, sync->device) == 0) {
+    int rc = tide__apply_begin(&apply, sync, purpose, peer, 0);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
+        tide__model *m = tide__model_find(sync, changes[i].resource, strlen(changes[i].resource));
+        rc = tide__apply_row(&apply, m, &changes[i]);
+        written[m->place] += rc == TIDE_OK;
+        rc = rc == TIDE_STALE ? TIDE_OK : rc;
+    }
+    return tide__apply_end(&apply, rc);
+}
+
+int tide_sync_apply_state_changes(tide_sync *sync, const uuid_t peer, const tide_change *changes,
+                                  size_t count, uint32_t durability, size_t *written)
+{
+    uint64_t counts[TIDE_MODELS_MAX] = {0};
+    uint64_t all = 0;
+    if (sync == NULL || peer == NULL || changes == NULL || count == 0 || count > TIDE_CHANGES_MAX ||
+        durability > TIDE_DEFERRED || uuid_compare(peer, sync->device) == 0) {
         return TIDE_EINVAL;
     }
-    int rc = named(sync, change->resource, &m);
+    int rc = check_changes(sync, changes, count);
     if (rc == TIDE_OK) {
-        rc = check_change(sync, m, change);
-    }
-    if (rc == TIDE_OK) {
-        rc = tide__apply_begin(&apply, sync, TIDE__WRITE, peer, 0);
+        rc = apply_changes(sync, peer, changes, count,
+                           durability == TIDE_DEFERRED ? TIDE__APPLY : TIDE__WRITE, counts);
     }
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__apply_end(&apply, tide__apply_row(&apply, m, change));
-    if (rc == TIDE_OK) {
-        tide_event event = {.size = sizeof event,
-                            .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                            .peer = peer,
-                            .resource = m->resource,
-                            .count = 1};
-        m->applied++;
-        sync->metrics.changes_applied++;
-        tide__emit(sync, &event);
+    for (size_t i = 0; i < sync->model_count; i++) {
+        all += counts[i];
+        if (counts[i] > 0) {
+            tell(sync, peer, sync->models[i], counts[i]);
+        }
     }
-    return rc;
+    if (written != NULL) {
+        *written = (size_t)all;
+    }
+    return all > 0 ? TIDE_OK : TIDE_STALE;
+}
+
+int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer, const tide_change *change)
+{
+    return tide_sync_apply_state_changes(sync, peer, change, 1, TIDE_DURABLE, NULL);
 }
 
 /* ---- knowing more ------------------------------------------------------------------------------- */

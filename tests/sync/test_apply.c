@@ -186,6 +186,47 @@ START_TEST(wrong_changes_are_refused_and_change_nothing)
 }
 END_TEST
 
+START_TEST(many_changes_are_one_transaction)
+{
+    tide_value x[2] = {test_string("X"), test_integer(1)};
+    tide_value y[2] = {test_string("Y"), test_integer(2)};
+    tide_change changes[3] = {change_of("x", "", 1, peer), change_of("y", "", 2, peer),
+                              change_of("x", NULL, 3, peer)};
+    size_t written = 77;
+
+    changes[0].values = x;
+    changes[1].values = y;
+    ck_assert_int_eq(
+        tide_sync_apply_state_changes(a.sync, peer, changes, 2, TIDE_DEFERRED, &written), TIDE_OK);
+    ck_assert_uint_eq(written, 2);
+    items_are(&a, "x X 1|y Y 2");
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 2, TIDE_DURABLE, &written),
+                     TIDE_STALE);
+    ck_assert_uint_eq(written, 0);
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 3, 0, NULL), TIDE_OK);
+    items_are(&a, "y Y 2");
+
+    changes[0].version = TEST_START + 10;
+    changes[2].resource = "nothing";
+    written = 77;
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 3, 0, &written),
+                     TIDE_EMODEL);
+    changes[2].resource = "item";
+    test_sql(a.db, "CREATE TRIGGER no BEFORE DELETE ON item BEGIN SELECT RAISE(ABORT, 'no'); END");
+    changes[2] = change_of("y", NULL, 11, peer);
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 3, 0, &written),
+                     TIDE_ECONSTRAINT);
+    ck_assert_uint_eq(written, 77);
+    items_are(&a, "y Y 2"); /* all or none */
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 0, 0, NULL), TIDE_EINVAL);
+    ck_assert_int_eq(
+        tide_sync_apply_state_changes(a.sync, peer, changes, TIDE_CHANGES_MAX + 1, 0, NULL),
+        TIDE_EINVAL);
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, changes, 1, 3, NULL), TIDE_EINVAL);
+    ck_assert_int_eq(tide_sync_apply_state_changes(a.sync, peer, NULL, 1, 0, NULL), TIDE_EINVAL);
+}
+END_TEST
+
 START_TEST(it_answers_busy_inside_a_transaction)
 {
     test_sql(a.db, "BEGIN");
@@ -543,6 +584,7 @@ int main(void)
     tcase_add_test(test, our_own_rows_take_part);
     tcase_add_test(test, a_tombstone_is_kept_for_a_key_that_was_never_here);
     tcase_add_test(test, wrong_changes_are_refused_and_change_nothing);
+    tcase_add_test(test, many_changes_are_one_transaction);
     tcase_add_test(test, it_answers_busy_inside_a_transaction);
     tcase_add_test(test, a_constraint_changes_nothing);
     tcase_add_test(test, an_empty_text_is_not_null);
