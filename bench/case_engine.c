@@ -1,0 +1,311 @@
+/* case_engine.c - the sync engine: what watermarks add to an applied change, and a whole first sync.
+ *
+ * The tax is measured on the engine's apply path, rows in SQLite included: batches of changes in one
+ * transaction each (tide_sync_apply_state_changes), by themselves; with Tidemark's marks, raised over each batch's
+ * range; and with the plan's way, which reads, compares and upserts a watermark in SQLite for each change.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tidemark/tidemark.h>
+
+#include "bench.h"
+
+#define COLUMNS 6
+#define SECOND INT64_C(1000000000)
+
+static void check(const char *what, int rc)
+{
+    if (rc < 0) {
+        engine_failed("engine", what, tide_strerror(rc));
+    }
+}
+
+static tide_library *open_library(const char *path, const unsigned char *id)
+{
+    tide_library *library = NULL;
+    tide_library_options options;
+    tide_sync_options sync;
+    tide_options store;
+    tide_library_options_init(&options);
+    tide_sync_options_init(&sync);
+    tide_options_init(&store);
+    store.durability = TIDE_DEFERRED;
+    options.flags = TIDE_CREATE_LIBRARY;
+    options.sync = &sync;
+    options.store = &store;
+    sync.library = id;
+    check("open", tide_library_open(path, &options, &library));
+    return library;
+}
+
+static tide_value text_value(const char *text)
+{
+    return (tide_value){.type = TIDE_STRING, .bytes = (uint32_t)strlen(text), .data = text};
+}
+
+/* ---- the tax ------------------------------------------------------------------------------------ */
+
+/* One change of an entry, with its texts. */
+typedef struct entry {
+    tide_change change;
+    tide_value values[COLUMNS];
+    char key[40];
+    char name[32];
+} entry;
+
+typedef enum way { WITHOUT, TIDEMARK, PLAN, WAYS } way;
+
+static const char *const way_names[WAYS] = {"without", "tidemark", "sqlite-plan"};
+
+static void make_entries(entry *entries, size_t count, const unsigned char *peer, uint64_t *seed,
+                         tide_time from)
+{
+    for (size_t i = 0; i < count; i++) {
+        entry *e = &entries[i];
+        uint64_t a = random_next(seed);
+        uint64_t b = random_next(seed);
+        (void)snprintf(e->key, sizeof e->key, "%08x-%04x-4%03x-a%03x-%012" PRIx64,
+                       (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
+                       (unsigned)(b >> 52), b & UINT64_C(0xffffffffffff));
+        (void)snprintf(e->name, sizeof e->name, "file-%zu.txt", i);
+        e->values[0] = text_value("4f2c6a52-65cf-4d63-a4ee-7d1ff6ed8a0f");
+        e->values[1] = text_value("d0a2c1de-3a55-4c3b-8b0e-0f8f1a3f5a11");
+        e->values[2] = text_value(e->name);
+        e->values[3] = text_value("file");
+        e->values[4] = (tide_value){.type = TIDE_INTEGER, .integer = (int64_t)(a & 0xfffff)};
+        e->values[5] = text_value("2026-01-01T00:00:00.000000000Z");
+        e->change = (tide_change){.size = sizeof e->change,
+                                  .resource = "entry",
+                                  .version = from + (tide_time)i,
+                                  .key = text_value(e->key),
+                                  .values = e->values,
+                                  .value_count = COLUMNS};
+        uuid_copy(e->change.version_device, peer);
+    }
+}
+
+/* Both ways end with their rows on disk. */
+static void flush_rows(const char *folder)
+{
+    char path[BENCH_PATH + 32];
+    (void)snprintf(path, sizeof path, "%s/database.db-wal", folder);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fdatasync(fd) != 0) {
+        engine_failed("engine", "flush", path);
+    }
+    (void)close(fd);
+}
+
+/* Applies all in batches, and does with the watermarks as `how` says. Nanoseconds a change. */
+static double apply_all(tide_library *library, const char *folder, durability class, way how,
+                        session *plan, tide_change *changes, size_t count, size_t batch,
+                        const mark_id *mark)
+{
+    tide_sync *sync = tide_library_sync(library);
+    tide_time at = changes[0].version - 1;
+    int64_t began = now_ns();
+    for (size_t i = 0; i < count; i += batch) {
+        size_t some = count - i < batch ? count - i : batch;
+        check("apply",
+              tide_sync_apply_state_changes(sync, mark->peer, changes + i, some,
+                                            class == D2 ? TIDE_DURABLE : TIDE_DEFERRED, NULL));
+        if (how == TIDEMARK) {
+            tide_time upto = changes[i + some - 1].version;
+            check("mark",
+                  tide_sync_update_state_watermark(sync, mark->peer, "entry",
+                                                   i == 0 ? TIDE_TIME_NONE : at, upto, SECOND));
+            at = upto;
+        }
+        for (size_t n = 0; how == PLAN && n < some; n++) {
+            (void)engine_sqlite_plan.advance(plan, mark, changes[i + n].version);
+        }
+    }
+    if (how == TIDEMARK) {
+        check("flush", tide_flush(tide_library_store(library)));
+    }
+    flush_rows(folder);
+    return (double)(now_ns() - began) / (double)count;
+}
+
+static double tax_sample(const bench *b, durability class, way how, size_t batch, size_t count,
+                         uint64_t *seed)
+{
+    char path[BENCH_PATH];
+    mark_id mark = {.resource = "entry"};
+    entry *entries = bench_alloc(count * sizeof *entries);
+    tide_change *changes = bench_alloc(count * sizeof *changes);
+    memset(mark.peer, 7, sizeof mark.peer);
+    memset(mark.device, 8, sizeof mark.device);
+    fresh_folder(b, "tax", path);
+    tide_library *library = open_library(path, NULL);
+    make_entries(entries, count, mark.peer, seed, FIRST_TIME);
+    for (size_t i = 0; i < count; i++) {
+        changes[i] = entries[i].change;
+    }
+    engine *e = how == PLAN ? engine_sqlite_plan.open(path, class) : NULL;
+    session *plan = e != NULL ? engine_sqlite_plan.begin(e) : NULL;
+    double ns = apply_all(library, path, class, how, plan, changes, count, batch, &mark);
+    if (e != NULL) {
+        engine_sqlite_plan.end(plan);
+        engine_sqlite_plan.close(e);
+    }
+    tide_library_close(library);
+    free(entries);
+    free(changes);
+    return ns;
+}
+
+static void tax_in(bench *b, durability class, size_t batch, size_t count)
+{
+    size_t from = b->result_count;
+    uint64_t seed = batch + (uint64_t) class;
+    unsigned runs = b->quick ? b->runs : 2 * b->runs + 1;
+    for (int how = 0; how < WAYS; how++) {
+        result *r = result_new(b, "tax", "apply", way_names[how], class, count, "ns/change");
+        r->batch = (unsigned)batch;
+    }
+    for (unsigned run = 0; run < runs; run++) {
+        for (int i = 0; i < WAYS; i++) {
+            int how = (i + (int)run) % WAYS; /* nobody is always the first */
+            /* The plan's way is slow enough to be seen with less. */
+            size_t some = how == PLAN && class == D2 && count > 2000 ? 2000 : count;
+            if (how != PLAN || run < b->runs) {
+                spread_add(&b->results[from + (size_t)how].samples,
+                           tax_sample(b, class, (way)how, batch, some, &seed));
+            }
+        }
+    }
+}
+
+void case_tax(bench *b)
+{
+    size_t from = b->result_count;
+    unsigned most = b->quick ? 4 : 1;
+    tax_in(b, D1, 1, 8000 / most);
+    tax_in(b, D1, 100, 40000 / most);
+    tax_in(b, D1, 1000, 40000 / most);
+    tax_in(b, D2, 1, 4000 / most);
+    tax_in(b, D2, 100, 40000 / most);
+    tax_in(b, D2, 1000, 40000 / most);
+    results_compare(b, from, "without");
+}
+
+/* ---- a first sync ------------------------------------------------------------------------------- */
+
+static void run_sql(sqlite3 *db, const char *sql)
+{
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        engine_failed("engine", sql, sqlite3_errmsg(db));
+    }
+}
+
+#define INSERT_ENTRY                                                                               \
+    "INSERT INTO entries (uuid, location_uuid, parent_uuid, name, kind, size, mtime)"              \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+
+/* Writes the entries with one prepared statement, `batch` to a transaction; nanoseconds a row. */
+static double insert_all(sqlite3 *db, const entry *entries, size_t count, size_t batch)
+{
+    sqlite3_stmt *insert = NULL;
+    int64_t began = now_ns();
+    if (sqlite3_prepare_v2(db, INSERT_ENTRY, -1, &insert, NULL) != SQLITE_OK) {
+        engine_failed("engine", "insert", sqlite3_errmsg(db));
+    }
+    for (size_t i = 0; i < count; i++) {
+        const tide_value *values = entries[i].values;
+        if (i % batch == 0) {
+            run_sql(db, i == 0 ? "BEGIN" : "COMMIT; BEGIN");
+        }
+        (void)sqlite3_bind_text(insert, 1, entries[i].key, -1, SQLITE_STATIC);
+        for (int c = 0; c < COLUMNS; c++) {
+            if (values[c].type == TIDE_INTEGER) {
+                (void)sqlite3_bind_int64(insert, c + 2, values[c].integer);
+            } else {
+                (void)sqlite3_bind_text(insert, c + 2, values[c].data, -1, SQLITE_STATIC);
+            }
+        }
+        if (sqlite3_step(insert) != SQLITE_DONE || sqlite3_reset(insert) != SQLITE_OK) {
+            engine_failed("engine", "insert", sqlite3_errmsg(db));
+        }
+    }
+    run_sql(db, "COMMIT");
+    (void)sqlite3_finalize(insert);
+    return (double)(now_ns() - began) / (double)count;
+}
+
+/* The rows alone: the table of entries, WAL, NORMAL, nothing that captures. */
+static double insert_sample(const bench *b, const entry *entries, size_t count, size_t batch)
+{
+    char path[BENCH_PATH];
+    char file[BENCH_PATH + 32];
+    sqlite3 *db = NULL;
+    fresh_folder(b, "insert", path);
+    (void)snprintf(file, sizeof file, "%s/plain.db", path);
+    if (sqlite3_open(file, &db) != SQLITE_OK) {
+        engine_failed("engine", "open", file);
+    }
+    run_sql(
+        db,
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+        "CREATE TABLE entries (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE,"
+        " location_uuid TEXT, parent_uuid TEXT, name TEXT, kind TEXT, size INTEGER, mtime TEXT)");
+    double ns = insert_all(db, entries, count, batch);
+    (void)sqlite3_close(db);
+    return ns;
+}
+
+static double sync_sample(const bench *b, tide_library *a, const unsigned char *id, size_t count)
+{
+    char path[BENCH_PATH];
+    tide_session *from = NULL;
+    tide_session *to = NULL;
+    tide_pipe *link = NULL;
+    fresh_folder(b, "sync-b", path);
+    tide_library *to_library = open_library(path, id);
+    int64_t began = now_ns();
+    check("session", tide_session_open(tide_library_sync(a), NULL, &from));
+    check("session", tide_session_open(tide_library_sync(to_library), NULL, &to));
+    check("pipe", tide_pipe_open(from, NULL, &link));
+    check("sync", tide_sync_exchange_watermarks_and_catchup(to, tide_pipe_transport(link)));
+    double ns = (double)(now_ns() - began) / (double)count;
+    tide_resource_info info = {.size = sizeof info};
+    check("count", tide_sync_resource_info(tide_library_sync(to_library), "entry", &info));
+    if (info.rows != count) {
+        engine_failed("engine", "sync", "rows are missing");
+    }
+    tide_pipe_close(link);
+    tide_session_close(to);
+    tide_session_close(from);
+    tide_library_close(to_library);
+    return ns;
+}
+
+void case_sync(bench *b)
+{
+    size_t count = b->quick ? 20000 : 100000;
+    size_t from = b->result_count;
+    uint64_t seed = 99;
+    char path[BENCH_PATH];
+    uuid_t id;
+    entry *entries = bench_alloc(count * sizeof *entries);
+    memset(id, 3, sizeof id);
+    make_entries(entries, count, id, &seed, FIRST_TIME);
+    fresh_folder(b, "sync-a", path);
+    tide_library *a = open_library(path, id);
+    (void)insert_all(tide_sync_database(tide_library_sync(a)), entries, count, 1000);
+    result *whole = result_new(b, "sync", "first", "tidemark", D1, count, "ns/row");
+    result *plain = result_new(b, "sync", "first", "insert-loop", D1, count, "ns/row");
+    for (unsigned run = 0; run < b->runs; run++) {
+        spread_add(&whole->samples, sync_sample(b, a, id, count));
+        spread_add(&plain->samples, insert_sample(b, entries, count, 500)); /* a page */
+    }
+    tide_library_close(a);
+    free(entries);
+    results_compare(b, from, "insert-loop");
+}
