@@ -46,10 +46,14 @@ typedef struct engine_type {
     void (*compact)(session *s);
 } engine_type;
 
-/* Ends with NULL. */
-extern const engine_type *const engines[];
+/* Those that take part; ends with NULL. */
+extern const engine_type *engines[];
 
+/* NULL: there is none of that name, taking part or not. */
 const engine_type *engine_named(const char *name);
+
+/* Lets only the named ones take part, in the order given; `count` 0: all. False: one is not there. */
+bool engines_choose(const char *const *names, size_t count);
 
 /* Prints the reason and ends the program. */
 _Noreturn void engine_failed(const char *name, const char *what, const char *why);

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-const engine_type *const engines[] = {
+static const engine_type *const all[] = {
     &engine_tidemark,
     &engine_lmdb,
     &engine_sqlite_best,
@@ -23,14 +23,32 @@ const engine_type *const engines[] = {
     NULL,
 };
 
+const engine_type *engines[sizeof all / sizeof *all];
+
 const engine_type *engine_named(const char *name)
 {
-    for (size_t i = 0; engines[i] != NULL; i++) {
-        if (strcmp(engines[i]->name, name) == 0) {
-            return engines[i];
+    for (size_t i = 0; all[i] != NULL; i++) {
+        if (strcmp(all[i]->name, name) == 0) {
+            return all[i];
         }
     }
     return NULL;
+}
+
+bool engines_choose(const char *const *names, size_t count)
+{
+    if (count == 0) {
+        memcpy(engines, all, sizeof all);
+        return true;
+    }
+    for (size_t i = 0; i < count && i + 1 < sizeof all / sizeof *all; i++) {
+        engines[i] = engine_named(names[i]);
+        engines[i + 1] = NULL;
+        if (engines[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void engine_failed(const char *name, const char *what, const char *why)

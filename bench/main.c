@@ -29,10 +29,11 @@ const bench_case cases[] = {
 };
 
 static const char usage[] =
-    "usage: tidemark-bench [--list] [--case NAME]... [--quick] [--large] [--runs N] [--json FILE]\n"
-    "                      [--report DIR] [--dir DIR]\n"
+    "usage: tidemark-bench [--list] [--case NAME]... [--engine NAME]... [--quick] [--large]\n"
+    "                      [--runs N] [--json FILE] [--report DIR] [--dir DIR]\n"
     "  --list        name the cases\n"
     "  --case NAME   only this one; may be given several times\n"
+    "  --engine NAME only this one; may be given several times\n"
     "  --quick       smaller stores and shorter samples: under a minute in all\n"
     "  --large       load 10 million marks as well\n"
     "  --runs N      samples of each, 1 to 15 (default 5, quick 3)\n"
@@ -46,6 +47,8 @@ typedef struct settings {
     const char *json;
     const char *report;
     const char *dir;
+    const char *chosen[CONTESTANTS_MAX];
+    size_t chosen_count;
 } settings;
 
 static int complain(const char *what, const char *why)
@@ -65,6 +68,15 @@ static int want(settings *s, const char *name)
     return complain(name, "no such case; --list names them");
 }
 
+static int choose(settings *s, const char *name)
+{
+    if (engine_named(name) == NULL || s->chosen_count == CONTESTANTS_MAX) {
+        return complain(name, "no such engine; --list names them");
+    }
+    s->chosen[s->chosen_count++] = name;
+    return 0;
+}
+
 static int read_runs(bench *b, const char *text)
 {
     char *end = NULL;
@@ -82,6 +94,7 @@ static void list(void)
         (void)printf("%-10s %s\n", cases[i].name, cases[i].summary);
     }
     (void)printf("\nengines:");
+    (void)engines_choose(NULL, 0);
     for (size_t i = 0; engines[i] != NULL; i++) {
         (void)printf(" %s", engines[i]->name);
     }
@@ -91,13 +104,18 @@ static void list(void)
 /* 0: go on; otherwise the exit status plus one. */
 static int read_options(bench *b, settings *s, int argc, char **argv)
 {
-    enum { LIST, CASE, QUICK, LARGE, RUNS, JSON, REPORT, DIR, HELP };
-    static const struct option options[] = {
-        {"list", no_argument, NULL, LIST},           {"case", required_argument, NULL, CASE},
-        {"quick", no_argument, NULL, QUICK},         {"large", no_argument, NULL, LARGE},
-        {"runs", required_argument, NULL, RUNS},     {"json", required_argument, NULL, JSON},
-        {"report", required_argument, NULL, REPORT}, {"dir", required_argument, NULL, DIR},
-        {"help", no_argument, NULL, HELP},           {NULL, 0, NULL, 0}};
+    enum { LIST, CASE, ENGINE, QUICK, LARGE, RUNS, JSON, REPORT, DIR, HELP };
+    static const struct option options[] = {{"list", no_argument, NULL, LIST},
+                                            {"case", required_argument, NULL, CASE},
+                                            {"engine", required_argument, NULL, ENGINE},
+                                            {"quick", no_argument, NULL, QUICK},
+                                            {"large", no_argument, NULL, LARGE},
+                                            {"runs", required_argument, NULL, RUNS},
+                                            {"json", required_argument, NULL, JSON},
+                                            {"report", required_argument, NULL, REPORT},
+                                            {"dir", required_argument, NULL, DIR},
+                                            {"help", no_argument, NULL, HELP},
+                                            {NULL, 0, NULL, 0}};
     int option = 0;
     int rc = 0;
     while (rc == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -110,6 +128,9 @@ static int read_options(bench *b, settings *s, int argc, char **argv)
             return 1;
         case CASE:
             rc = want(s, optarg);
+            break;
+        case ENGINE:
+            rc = choose(s, optarg);
             break;
         case QUICK:
             b->quick = true;
@@ -190,6 +211,7 @@ int main(int argc, char **argv)
     if (b.runs == 0) {
         b.runs = b.quick ? 3 : 5;
     }
+    (void)engines_choose(s.chosen, s.chosen_count);
     b.sample_ns = b.quick ? 60000000 : 1000000000;
     rc = make_folder(&b, s.dir);
     if (rc != 0) {

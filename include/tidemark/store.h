@@ -157,7 +157,8 @@ typedef struct tide_step {
 
 #define TIDE_STEPS_MAX 4096
 
-/* Advances 1 to TIDE_STEPS_MAX marks, each like tide_advance_range, all or none. `durability` as above.
+/* Advances 1 to TIDE_STEPS_MAX marks, each like tide_advance_range, all or none: durable ones in one commit,
+ * deferred ones at once for this process (a crash in the middle of a flush may keep some of them).
  * TIDE_OK: at least one was raised, the others were there or further; TIDE_STALE: all were; TIDE_GAP: one
  * does not join on; TIDE_CONFLICT: one belongs to another epoch. The last two change nothing. A mark may
  * be named several times; later steps then see the earlier ones. */
@@ -188,8 +189,9 @@ TIDE_API int tide_max(tide_store *store, const uuid_t device, tide_time *out);
 
 /* ---- durability --------------------------------------------------------------------------------- */
 
-/* Makes everything durable that any handle of this file in this process has pending; runs the barrier.
- * TIDE_OK, also when nothing was pending. On an error everything stays pending. */
+/* Makes everything durable that any handle of this file in this process has pending; runs the barriers. More
+ * than a few thousand marks are written in several commits, in order of their keys.
+ * TIDE_OK, also when nothing was pending. On an error what was not written stays pending. */
 TIDE_API int tide_flush(tide_store *store);
 
 /* The barrier runs after the set of marks to publish is fixed and before they are written; it makes the

@@ -122,13 +122,36 @@ bool tide__uuid_parse(const char *text, uuid_t out)
     return true;
 }
 
+/* Eight bytes at a time, each multiplied in. No seed: who could choose many names, names of our own store? */
+static uint64_t hash_word(uint64_t hash, const void *bytes, size_t count)
+{
+    uint64_t word = 0;
+    memcpy(&word, bytes, count);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_of(const unsigned char *device, const unsigned char *peer,
+                        const char *resource, size_t length)
+{
+    uint64_t hash = hash_word(length, device, 8);
+    hash = hash_word(hash, device + 8, 8);
+    hash = hash_word(hash, peer, 8);
+    hash = hash_word(hash, peer + 8, 8);
+    size_t at = 0;
+    for (; length - at >= 8; at += 8) {
+        hash = hash_word(hash, resource + at, 8);
+    }
+    return hash_word(hash, resource + at, length - at);
+}
+
 int tide__id_make(const uuid_t device, const uuid_t peer, const char *resource, tide__id *out)
 {
     size_t length = 0;
     if (device == NULL || peer == NULL || !tide__resource_valid(resource, &length)) {
         return TIDE_EINVAL;
     }
-    *out = (tide__id){device, peer, resource, length};
+    *out = (tide__id){device, peer, resource, length, hash_of(device, peer, resource, length)};
     return TIDE_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uuid/uuid.h>
 
 #define TIDE__UUID_TEXT 36
@@ -26,6 +27,7 @@ typedef struct tide__id {
     const unsigned char *peer;
     const char *resource;
     size_t length; /* of the resource */
+    uint64_t hash; /* of all three, for tables */
 } tide__id;
 
 /* TIDE_OK; TIDE_EINVAL: a NULL, or not a resource name. */

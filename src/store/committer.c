@@ -14,6 +14,7 @@
 
 #define GROUP_STEPS_MAX 4096 /* advances of the calls that share a transaction */
 #define GATHER_TRIES 8
+#define PORTION_MARKS 32768 /* of a commit of what waits */
 
 /* A call that wants a commit. It lies on the stack of its thread, which waits for `done`. */
 struct tide__request {
@@ -42,6 +43,7 @@ typedef struct transaction {
     tide__request *group;
     tide_time now;
     uint64_t number;
+    uint64_t known;   /* the commit that `waiting` shows the marks of */
     uint64_t rewound; /* the last commit that took a mark back */
     bool dirty;
     bool sparing; /* there is no room for all: only what the call is about is published */
@@ -169,8 +171,10 @@ static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
 {
     for (size_t i = 0; i < t->waiting_count; i++) {
         tide__waiting *w = &t->waiting[i];
-        tide_mark now;
-        int rc = tide__mark_read(t->core->environment, txn, &w->slot->id, &now, detail);
+        tide_mark now = w->mark;
+        int rc = w->known && t->known == t->number - 1
+                     ? TIDE_OK
+                     : tide__mark_read(t->core->environment, txn, &w->slot->id, &now, detail);
         if (rc != TIDE_OK) {
             return rc;
         }
@@ -363,6 +367,7 @@ static int transact(transaction *t, tide__detail *detail)
         return rc;
     }
     settle(t);
+    t->known += t->dirty && t->known == t->number - 1; /* the same, and what was just written */
     return TIDE_OK;
 }
 
@@ -407,32 +412,64 @@ static void transact_each(transaction *t)
     }
 }
 
+/* Publishes what waits, but for the last portion, which goes with the group. In order of keys, a portion touches few
+ * pages; and pages that one commit frees serve the next but one, so that the file does not grow to hold two of
+ * everything. */
+static int publish_portions(transaction *t, tide__detail *detail)
+{
+    tide__request flush = {.kind = FLUSH};
+    tide__request *group = t->group;
+    size_t left = t->waiting_count;
+    int rc = TIDE_OK;
+    t->group = &flush;
+    t->waiting_count = PORTION_MARKS;
+    while (rc == TIDE_OK && left > PORTION_MARKS) {
+        rc = transact(t, detail);
+        left -= PORTION_MARKS;
+        t->waiting += PORTION_MARKS;
+    }
+    t->group = group;
+    t->waiting_count = left;
+    return rc;
+}
+
+static int publish(transaction *t, tide__detail *detail)
+{
+    int rc = run_barriers(t->core, detail);
+    if (rc == TIDE_OK) {
+        rc = publish_portions(t, detail);
+    }
+    if (rc == TIDE_OK) {
+        rc = transact(t, detail);
+        if (rc < 0 && rc != TIDE_EUNKNOWN && t->group->next != NULL) {
+            transact_each(t);
+            rc = TIDE_OK;
+        }
+    }
+    return rc;
+}
+
 /* With commit_lock held: answers every call of the group. */
 static void commit_group(tide__core *core, tide__request *group)
 {
     tide__detail detail;
     transaction t = {.core = core, .group = group};
     tide__detail_clear(&detail);
-    lock_table(core);
-    t.waiting = tide__table_snapshot(&core->table, &t.waiting_count);
-    unlock_table(core);
     int rc = tide__environment_alive(core->environment, &detail);
-    if (rc == TIDE_OK && t.waiting == NULL && t.waiting_count > 0) {
+    lock_table(core);
+    tide__waiting *waiting = tide__table_snapshot(&core->table, &t.waiting_count);
+    t.known = core->table.transaction;
+    unlock_table(core);
+    if (rc == TIDE_OK && waiting == NULL && t.waiting_count > 0) {
         rc = TIDE_ENOMEM;
     } else if (rc == TIDE_OK && (t.waiting_count > 0 || !only_flushes(group))) {
-        rc = run_barriers(core, &detail);
-        if (rc == TIDE_OK) {
-            rc = transact(&t, &detail);
-            if (rc < 0 && rc != TIDE_EUNKNOWN && group->next != NULL) {
-                transact_each(&t);
-                rc = TIDE_OK;
-            }
-        }
+        t.waiting = waiting;
+        rc = publish(&t, &detail);
     }
     if (rc < 0) {
         fail_group(group, rc, &detail);
     }
-    tide__free(t.waiting);
+    tide__free(waiting);
 }
 
 /* ---- the queue ---------------------------------------------------------------------------------- */
@@ -561,18 +598,19 @@ static tide__slot *current_slot(tide__core *core, const tide__id *id)
                : NULL;
 }
 
-/* Whether a snapshot shows more than the table knows; with it the last rewind comes in. */
-static int see_rewound(tide__core *core, MDB_txn *txn, uint64_t *rewound, tide__detail *detail)
+/* With a snapshot that shows more than commit `known`, the last rewind comes in. */
+static int see_rewound(const tide__core *core, MDB_txn *txn, uint64_t known, uint64_t *rewound,
+                       tide__detail *detail)
 {
     *rewound = 0;
-    lock_table(core);
-    bool newer = mdb_txn_id(txn) > core->table.transaction;
-    unlock_table(core);
-    return newer ? tide__rewound_read(core->environment, txn, rewound, detail) : TIDE_OK;
+    return mdb_txn_id(txn) > known ? tide__rewound_read(core->environment, txn, rewound, detail)
+                                   : TIDE_OK;
 }
 
-/* Reads the mark from the file, and keeps it. TIDE_ABSENT: what was read is old already. */
-static int load(tide__core *core, const tide__id *id, tide_mark *out, tide__detail *detail)
+/* Reads the mark from the file, and keeps it where it is in use. `known` is the commit the table showed before.
+ * TIDE_ABSENT: what was read is old already. */
+static int load(tide__core *core, const tide__id *id, uint64_t known, tide_mark *out,
+                tide__detail *detail)
 {
     MDB_txn *txn = NULL;
     uint64_t rewound = 0;
@@ -581,7 +619,7 @@ static int load(tide__core *core, const tide__id *id, tide_mark *out, tide__deta
         return rc;
     }
     uint64_t number = mdb_txn_id(txn);
-    rc = see_rewound(core, txn, &rewound, detail);
+    rc = see_rewound(core, txn, known, &rewound, detail);
     if (rc == TIDE_OK) {
         rc = tide__mark_read(core->environment, txn, id, out, detail);
     }
@@ -591,8 +629,11 @@ static int load(tide__core *core, const tide__id *id, tide_mark *out, tide__deta
     }
     lock_table(core);
     if (tide__table_reach(&core->table, number, rewound)) {
-        tide__table_trim(&core->table, 1);
-        tide__slot *slot = tide__table_take(&core->table, id);
+        tide__slot *slot = tide__table_find(&core->table, id);
+        if (slot == NULL && tide__table_worthy(&core->table, id)) {
+            tide__table_trim(&core->table, 1);
+            slot = tide__table_take(&core->table, id);
+        }
         if (slot != NULL) { /* without memory for it, it is read again next time */
             tide__table_note(&core->table, slot, out, true);
             *out = tide__table_view(&core->table, slot);
@@ -608,13 +649,14 @@ int tide__core_view(tide__core *core, const tide__id *id, tide_mark *out, tide__
 {
     lock_table(core);
     const tide__slot *slot = current_slot(core, id);
+    uint64_t known = core->table.transaction;
     if (slot != NULL) {
         *out = tide__table_view(&core->table, slot);
     }
     unlock_table(core);
     int rc = slot != NULL ? TIDE_OK : TIDE_ABSENT;
     while (rc == TIDE_ABSENT) {
-        rc = load(core, id, out, detail);
+        rc = load(core, id, known, out, detail);
     }
     return rc;
 }
@@ -693,7 +735,8 @@ static int load_slots(tide__core *core, MDB_txn *txn, tide__advance *steps, size
 }
 
 /* The same over slots that must be read first. TIDE_ABSENT: the snapshot was old already. */
-static int defer_cold(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail)
+static int defer_cold(tide__core *core, tide__advance *steps, size_t count, uint64_t known,
+                      tide__detail *detail)
 {
     MDB_txn *txn = NULL;
     uint64_t rewound = 0;
@@ -701,7 +744,7 @@ static int defer_cold(tide__core *core, tide__advance *steps, size_t count, tide
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = see_rewound(core, txn, &rewound, detail);
+    rc = see_rewound(core, txn, known, &rewound, detail);
     lock_table(core);
     if (rc == TIDE_OK) {
         rc = tide__table_reach(&core->table, mdb_txn_id(txn), rewound)
@@ -722,13 +765,14 @@ static int defer(tide__core *core, tide__advance *steps, size_t count, bool *roo
 {
     int rc = TIDE_ABSENT;
     lock_table(core);
+    uint64_t known = core->table.transaction;
     *room = core->table.waiting_count + count <= TIDE__WAITING_MAX;
     if (*room && find_slots(core, steps, count)) {
         rc = raise_all(core, steps, count);
     }
     unlock_table(core);
     while (*room && rc == TIDE_ABSENT) {
-        rc = defer_cold(core, steps, count, detail);
+        rc = defer_cold(core, steps, count, known, detail);
     }
     return rc;
 }

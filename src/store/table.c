@@ -9,32 +9,12 @@
 #include "base/alloc.h"
 
 #define FIRST_BUCKETS 64
-
-/* Eight bytes at a time, each multiplied in. No seed: who could choose many names, names of our own store? */
-static uint64_t hash_word(uint64_t hash, const void *bytes, size_t count)
-{
-    uint64_t word = 0;
-    memcpy(&word, bytes, count);
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
-static uint64_t hash_of(const tide__id *id)
-{
-    uint64_t hash = hash_word(id->length, id->device, 8);
-    hash = hash_word(hash, id->device + 8, 8);
-    hash = hash_word(hash, id->peer, 8);
-    hash = hash_word(hash, id->peer + 8, 8);
-    size_t at = 0;
-    for (; id->length - at >= 8; at += 8) {
-        hash = hash_word(hash, id->resource + at, 8);
-    }
-    return hash_word(hash, id->resource + at, id->length - at);
-}
+#define ONCE_BYTES 65536
 
 static bool same(const tide__slot *slot, const tide__id *id)
 {
-    return slot->id.length == id->length && memcmp(slot->id.device, id->device, 16) == 0 &&
+    return slot->id.hash == id->hash && slot->id.length == id->length &&
+           memcmp(slot->id.device, id->device, 16) == 0 &&
            memcmp(slot->id.peer, id->peer, 16) == 0 &&
            memcmp(slot->id.resource, id->resource, id->length) == 0;
 }
@@ -55,16 +35,17 @@ void tide__table_free(tide__table *table)
     }
     tide__free(table->buckets);
     tide__free(table->waiting);
+    tide__free(table->once);
     tide__table_init(table);
 }
 
-static tide__slot *find(const tide__table *table, const tide__id *id, uint64_t hash)
+tide__slot *tide__table_find(const tide__table *table, const tide__id *id)
 {
     if (table->count == 0) {
         return NULL;
     }
-    tide__slot *slot = table->buckets[hash & (table->bucket_count - 1)];
-    while (slot != NULL && !(slot->hash == hash && same(slot, id))) {
+    tide__slot *slot = table->buckets[id->hash & (table->bucket_count - 1)];
+    while (slot != NULL && !same(slot, id)) {
         slot = slot->next;
     }
     if (slot != NULL) {
@@ -73,9 +54,16 @@ static tide__slot *find(const tide__table *table, const tide__id *id, uint64_t h
     return slot;
 }
 
-tide__slot *tide__table_find(const tide__table *table, const tide__id *id)
+bool tide__table_worthy(tide__table *table, const tide__id *id)
 {
-    return find(table, id, hash_of(id));
+    if (table->once == NULL && (table->once = tide__calloc(ONCE_BYTES, 1)) == NULL) {
+        return true;
+    }
+    unsigned char tag = (unsigned char)(id->hash >> 48 | 1); /* 0 is an empty place */
+    unsigned char *place = &table->once[id->hash % ONCE_BYTES];
+    bool again = *place == tag;
+    *place = tag;
+    return again;
 }
 
 /* Doubles buckets and waiting list when the slots outnumber them. */
@@ -97,7 +85,7 @@ static int make_room(tide__table *table)
     for (size_t i = 0; i < table->bucket_count; i++) {
         for (tide__slot *slot = table->buckets[i]; slot != NULL;) {
             tide__slot *next = slot->next;
-            tide__slot **bucket = &buckets[slot->hash & (count - 1)];
+            tide__slot **bucket = &buckets[slot->id.hash & (count - 1)];
             slot->next = *bucket;
             *bucket = slot;
             slot = next;
@@ -111,8 +99,7 @@ static int make_room(tide__table *table)
 
 tide__slot *tide__table_take(tide__table *table, const tide__id *id)
 {
-    uint64_t hash = hash_of(id);
-    tide__slot *slot = find(table, id, hash);
+    tide__slot *slot = tide__table_find(table, id);
     if (slot != NULL) {
         return slot;
     }
@@ -120,14 +107,15 @@ tide__slot *tide__table_take(tide__table *table, const tide__id *id)
         (slot = tide__malloc(sizeof *slot + 32 + id->length + 1)) == NULL) {
         return NULL;
     }
-    *slot = (tide__slot){.hash = hash, .used = true};
+    *slot = (tide__slot){.used = true, .id = *id};
     memcpy(slot->bytes, id->device, 16);
     memcpy(slot->bytes + 16, id->peer, 16);
     memcpy(slot->bytes + 32, id->resource, id->length);
     slot->bytes[32 + id->length] = '\0';
-    slot->id =
-        (tide__id){slot->bytes, slot->bytes + 16, (const char *)slot->bytes + 32, id->length};
-    tide__slot **bucket = &table->buckets[hash & (table->bucket_count - 1)];
+    slot->id.device = slot->bytes;
+    slot->id.peer = slot->bytes + 16;
+    slot->id.resource = (const char *)slot->bytes + 32;
+    tide__slot **bucket = &table->buckets[id->hash & (table->bucket_count - 1)];
     slot->next = *bucket;
     *bucket = slot;
     table->count++;
@@ -220,6 +208,8 @@ tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count)
     for (size_t i = 0; waiting != NULL && i < table->waiting_count; i++) {
         waiting[i].slot = table->waiting[i];
         waiting[i].pending = table->waiting[i]->pending;
+        waiting[i].mark = table->waiting[i]->mark;
+        waiting[i].known = table->waiting[i]->seen == table->generation;
     }
     if (waiting != NULL && table->waiting_count > 1) {
         qsort(waiting, table->waiting_count, sizeof *waiting, by_key);

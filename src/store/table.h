@@ -19,14 +19,13 @@
 #include "base/key.h"
 #include "base/rules.h"
 
-#define TIDE__SLOTS_MAX 65536
-#define TIDE__WAITING_MAX 16384 /* then a commit is due */
+#define TIDE__SLOTS_MAX 131072
+#define TIDE__WAITING_MAX 65536 /* then a commit is due */
 
 typedef struct tide__slot {
     struct tide__slot *next; /* of the same bucket */
-    uint64_t hash;
-    uint64_t seen; /* the generation `mark` was read in; 0: it is not known */
-    bool used;     /* since the hand came by */
+    uint64_t seen;           /* the generation `mark` was read in; 0: it is not known */
+    bool used;               /* since the hand came by */
     bool waiting;
     tide_mark mark;        /* in the file */
     tide__pending pending; /* where waiting */
@@ -44,12 +43,15 @@ typedef struct tide__table {
     uint64_t generation;
     tide__slot **waiting; /* as long as `buckets` */
     size_t waiting_count;
+    unsigned char *once; /* what was read lately without a slot, by hash; NULL until the first */
 } tide__table;
 
 /* An advance that a commit publishes. */
 typedef struct tide__waiting {
     tide__slot *slot;
-    tide__pending pending; /* as it was when the set was fixed */
+    tide__pending pending; /* as it was when the set was fixed; */
+    tide_mark mark;        /* so the mark in the file, */
+    bool known;            /* where the table knew it */
     tide_mark result;      /* what the commit made of the mark */
     bool passed;           /* over by the commit: it goes on waiting */
 } tide__waiting;
@@ -59,6 +61,10 @@ void tide__table_free(tide__table *table);
 
 /* NULL: not there. */
 tide__slot *tide__table_find(const tide__table *table, const tide__id *id);
+
+/* Whether a mark that was read is worth a slot: when it was read before, not long ago. So a walk over many marks
+ * does not put out those in use, and costs no memory. */
+bool tide__table_worthy(tide__table *table, const tide__id *id);
 
 /* The slot of a name, made when it is not there; NULL: no memory. */
 tide__slot *tide__table_take(tide__table *table, const tide__id *id);
