@@ -509,6 +509,7 @@ static tide__request *take_group(tide__core *core)
         core->last_group++;
     }
     core->queue = last->next;
+    core->queue_count -= core->last_group;
     if (core->queue == NULL) {
         core->queue_end = &core->queue;
     }
@@ -516,21 +517,12 @@ static tide__request *take_group(tide__core *core)
     return first;
 }
 
-static size_t queue_length(const tide__core *core)
-{
-    size_t count = 0;
-    for (const tide__request *r = core->queue; r != NULL; r = r->next) {
-        count++;
-    }
-    return count;
-}
-
 /* Those whom the last commit answered are about to ask for the next. Without a moment's patience for them, large and
  * tiny groups would alternate. */
 static void gather(tide__core *core)
 {
     size_t expected = core->last_group;
-    for (int i = 0; i < GATHER_TRIES && queue_length(core) < expected; i++) {
+    for (int i = 0; i < GATHER_TRIES && core->queue_count < expected; i++) {
         pthread_mutex_unlock(&core->queue_lock);
         sched_yield();
         pthread_mutex_lock(&core->queue_lock);
@@ -575,6 +567,7 @@ static int commit(tide__core *core, tide__request *r, tide__detail *detail)
     pthread_mutex_lock(&core->queue_lock);
     *core->queue_end = r;
     core->queue_end = &r->next;
+    core->queue_count++;
     while (!r->done && core->led && !r->leads) {
         pthread_cond_wait(&r->woken, &core->queue_lock);
     }

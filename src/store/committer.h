@@ -40,8 +40,9 @@ typedef struct tide__core {
     tide__environment *environment;
     tide__table table; /* under the environment's lock */
     pthread_mutex_t queue_lock;
-    tide__request *queue; /* these four under queue_lock */
+    tide__request *queue; /* these five under queue_lock */
     tide__request **queue_end;
+    size_t queue_count;
     size_t last_group; /* how many the last commit was for */
     bool led;          /* somebody leads */
     pthread_mutex_t commit_lock;
