@@ -103,8 +103,10 @@ unsigned goals_print(const bench *b, char *text, size_t size);
 /* One JSON object a line. False: the file cannot be written. */
 bool results_json(const bench *b, const char *path);
 
-/* Markdown and plots into a folder. False: said why on stderr. */
-bool report_write(const bench *b, const char *folder);
+/* Whether a report can be made there, before anything is measured; and makes it, Markdown and plots. False: said why
+ * on stderr. */
+bool report_possible(const char *folder);
+bool report_write(const bench *b, const char *folder, const char *goals);
 
 /* The machine, as a text block: static. */
 const char *machine_text(const char *folder);

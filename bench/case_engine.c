@@ -102,62 +102,72 @@ static void flush_rows(const char *folder)
     (void)close(fd);
 }
 
+/* One sample of one way. */
+typedef struct trial {
+    tide_library *library;
+    char folder[BENCH_PATH];
+    durability class;
+    way how;
+    session *plan; /* PLAN only */
+    mark_id mark;
+    entry *entries;
+    tide_change *changes;
+    size_t count;
+    size_t batch;
+} trial;
+
 /* Applies all in batches, and does with the watermarks as `how` says. Nanoseconds a change. */
-static double apply_all(tide_library *library, const char *folder, durability class, way how,
-                        session *plan, tide_change *changes, size_t count, size_t batch,
-                        const mark_id *mark)
+static double apply_all(const trial *t)
 {
-    tide_sync *sync = tide_library_sync(library);
-    tide_time at = changes[0].version - 1;
+    tide_sync *sync = tide_library_sync(t->library);
+    tide_time at = TIDE_TIME_NONE;
     int64_t began = now_ns();
-    for (size_t i = 0; i < count; i += batch) {
-        size_t some = count - i < batch ? count - i : batch;
+    for (size_t i = 0; i < t->count; i += t->batch) {
+        const tide_change *batch = t->changes + i;
+        size_t some = t->count - i < t->batch ? t->count - i : t->batch;
         check("apply",
-              tide_sync_apply_state_changes(sync, mark->peer, changes + i, some,
-                                            class == D2 ? TIDE_DURABLE : TIDE_DEFERRED, NULL));
-        if (how == TIDEMARK) {
-            tide_time upto = changes[i + some - 1].version;
+              tide_sync_apply_state_changes(sync, t->mark.peer, batch, some,
+                                            t->class == D2 ? TIDE_DURABLE : TIDE_DEFERRED, NULL));
+        if (t->how == TIDEMARK) {
+            tide_time upto = batch[some - 1].version;
             check("mark",
-                  tide_sync_update_state_watermark(sync, mark->peer, "entry",
-                                                   i == 0 ? TIDE_TIME_NONE : at, upto, SECOND));
+                  tide_sync_update_state_watermark(sync, t->mark.peer, "entry", at, upto, SECOND));
             at = upto;
         }
-        for (size_t n = 0; how == PLAN && n < some; n++) {
-            (void)engine_sqlite_plan.advance(plan, mark, changes[i + n].version);
+        for (size_t n = 0; t->how == PLAN && n < some; n++) {
+            (void)engine_sqlite_plan.advance(t->plan, &t->mark, batch[n].version);
         }
     }
-    if (how == TIDEMARK) {
-        check("flush", tide_flush(tide_library_store(library)));
+    if (t->how == TIDEMARK) {
+        check("flush", tide_flush(tide_library_store(t->library)));
     }
-    flush_rows(folder);
-    return (double)(now_ns() - began) / (double)count;
+    flush_rows(t->folder);
+    return (double)(now_ns() - began) / (double)t->count;
 }
 
-static double tax_sample(const bench *b, durability class, way how, size_t batch, size_t count,
-                         uint64_t *seed)
+static double tax_sample(const bench *b, trial *t, uint64_t *seed)
 {
-    char path[BENCH_PATH];
-    mark_id mark = {.resource = "entry"};
-    entry *entries = bench_alloc(count * sizeof *entries);
-    tide_change *changes = bench_alloc(count * sizeof *changes);
-    memset(mark.peer, 7, sizeof mark.peer);
-    memset(mark.device, 8, sizeof mark.device);
-    fresh_folder(b, "tax", path);
-    tide_library *library = open_library(path, NULL);
-    make_entries(entries, count, mark.peer, seed, FIRST_TIME);
-    for (size_t i = 0; i < count; i++) {
-        changes[i] = entries[i].change;
+    t->mark = (mark_id){.resource = "entry"};
+    t->entries = bench_alloc(t->count * sizeof *t->entries);
+    t->changes = bench_alloc(t->count * sizeof *t->changes);
+    memset(t->mark.peer, 7, sizeof t->mark.peer);
+    memset(t->mark.device, 8, sizeof t->mark.device);
+    fresh_folder(b, "tax", t->folder);
+    t->library = open_library(t->folder, NULL);
+    make_entries(t->entries, t->count, t->mark.peer, seed, FIRST_TIME);
+    for (size_t i = 0; i < t->count; i++) {
+        t->changes[i] = t->entries[i].change;
     }
-    engine *e = how == PLAN ? engine_sqlite_plan.open(path, class) : NULL;
-    session *plan = e != NULL ? engine_sqlite_plan.begin(e) : NULL;
-    double ns = apply_all(library, path, class, how, plan, changes, count, batch, &mark);
+    engine *e = t->how == PLAN ? engine_sqlite_plan.open(t->folder, t->class) : NULL;
+    t->plan = e != NULL ? engine_sqlite_plan.begin(e) : NULL;
+    double ns = apply_all(t);
     if (e != NULL) {
-        engine_sqlite_plan.end(plan);
+        engine_sqlite_plan.end(t->plan);
         engine_sqlite_plan.close(e);
     }
-    tide_library_close(library);
-    free(entries);
-    free(changes);
+    tide_library_close(t->library);
+    free(t->entries);
+    free(t->changes);
     return ns;
 }
 
@@ -174,10 +184,11 @@ static void tax_in(bench *b, durability class, size_t batch, size_t count)
         for (int i = 0; i < WAYS; i++) {
             int how = (i + (int)run) % WAYS; /* nobody is always the first */
             /* The plan's way is slow enough to be seen with less. */
-            size_t some = how == PLAN && class == D2 && count > 2000 ? 2000 : count;
+            bool less = how == PLAN && class == D2 && count > 2000;
+            trial t = {
+                .class = class, .how = (way)how, .batch = batch, .count = less ? 2000 : count};
             if (how != PLAN || run < b->runs) {
-                spread_add(&b->results[from + (size_t)how].samples,
-                           tax_sample(b, class, (way)how, batch, some, &seed));
+                spread_add(&b->results[from + (size_t)how].samples, tax_sample(b, &t, &seed));
             }
         }
     }

@@ -142,7 +142,6 @@ void case_get_cold(bench *b)
 {
     size_t size = b->quick ? 100000 : 1000000;
     size_t count = 0;
-    size_t from = b->result_count;
     contestant *all = bench_alloc(CONTESTANTS_MAX * sizeof *all);
     char path[BENCH_PATH];
     workload w;
@@ -150,7 +149,7 @@ void case_get_cold(bench *b)
     for (size_t i = 0; engines[i] != NULL; i++) {
         loaded_folder(b, engines[i], size, path);
     }
-    from = b->result_count;
+    size_t from = b->result_count;
     (void)workload_make(&w, size);
     for (size_t i = 0; engines[i] != NULL && count < CONTESTANTS_MAX; i++) {
         contestant *c = &all[count++];

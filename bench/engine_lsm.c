@@ -1,14 +1,20 @@
 /* engine_lsm.c - LevelDB or RocksDB through its C interface: the text keys and values of Tidemark's file.
  *
  * Both have the same interface under their own prefix, so this file is compiled once for each: STORE is the
- * prefix, STORE_HEADER the header. It has no compare-and-set, so a change takes one of a set of locks, by key, reads, compares and puts.
+ * prefix. It has no compare-and-set, so a change takes one of a set of locks, by key, reads, compares and puts.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include STORE_HEADER
+#ifdef STORE_IS_ROCKSDB
+#include <rocksdb/c.h>
+#define STORE rocksdb
+#else
+#include <leveldb/c.h>
+#define STORE leveldb
+#endif
 
 #include "engines.h"
 

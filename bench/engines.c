@@ -23,7 +23,8 @@ static const engine_type *const all[] = {
     NULL,
 };
 
-const engine_type *engines[sizeof all / sizeof *all];
+#define ALL_COUNT (sizeof all / sizeof all[0]) /* with the NULL */
+const engine_type *engines[ALL_COUNT];
 
 const engine_type *engine_named(const char *name)
 {
@@ -37,17 +38,14 @@ const engine_type *engine_named(const char *name)
 
 bool engines_choose(const char *const *names, size_t count)
 {
-    if (count == 0) {
-        memcpy(engines, all, sizeof all);
-        return true;
-    }
-    for (size_t i = 0; i < count && i + 1 < sizeof all / sizeof *all; i++) {
-        engines[i] = engine_named(names[i]);
-        engines[i + 1] = NULL;
+    size_t most = count == 0 || count > ALL_COUNT - 1 ? ALL_COUNT - 1 : count;
+    for (size_t i = 0; i < most; i++) {
+        engines[i] = count == 0 ? all[i] : engine_named(names[i]);
         if (engines[i] == NULL) {
             return false;
         }
     }
+    engines[most] = NULL;
     return true;
 }
 
@@ -98,7 +96,8 @@ void value_text(tide_time upto, tide_time updated_at, char text[VALUE_TEXT])
     text[30] = '|';
     tide_time_format(updated_at, time);
     memcpy(text + 31, time, 30);
-    memcpy(text + 61, "||00000000", 10);
+    memset(text + 61, '0', 10);
+    text[61] = text[62] = '|';
 }
 
 bool key_parse(const char *text, size_t length, uuid_t peer, char resource[32])

@@ -20,7 +20,7 @@ static double median_of(const sheet *s, const char *case_name, const char *what,
     return r == NULL ? 0 : spread_median(&r->samples);
 }
 
-static void put(sheet *s, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put(sheet *s, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -197,7 +197,7 @@ static int write_results(const bench *b, const settings *s)
         (void)fprintf(stderr, "tidemark-bench: %s: cannot be written\n", s->json);
         return 3;
     }
-    return s->report == NULL || report_write(b, s->report) ? 0 : 3;
+    return s->report == NULL || report_write(b, s->report, goals) ? 0 : 3;
 }
 
 int main(int argc, char **argv)
@@ -210,6 +210,9 @@ int main(int argc, char **argv)
     }
     if (b.runs == 0) {
         b.runs = b.quick ? 3 : 5;
+    }
+    if (s.report != NULL && !report_possible(s.report)) {
+        return 3;
     }
     (void)engines_choose(s.chosen, s.chosen_count);
     b.sample_ns = b.quick ? 60000000 : 1000000000;

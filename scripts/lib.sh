@@ -1,20 +1,22 @@
 # Sourced by the other scripts, with the repository root as working folder.
 # shellcheck shell=sh
 
-# missing_packages - names the packages of scripts/packages that are not installed.
+# missing_packages LIST... - names the packages of the lists that are not installed.
 missing_packages()
 {
-    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' scripts/packages | while read -r package; do
+    cat "$@" | sed -e 's/#.*//' -e '/^[[:space:]]*$/d' | while read -r package; do
         dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
             echo "$package"
     done
 }
 
-# install_packages - installs them with apt-get. Elsewhere than on Debian and its kin it does nothing.
+# install_packages [LIST...] - installs them with apt-get; scripts/packages unless told. Elsewhere than on Debian and
+# its kin it does nothing.
 install_packages()
 {
     command -v apt-get >/dev/null || return 0
-    missing=$(missing_packages)
+    [ $# -gt 0 ] || set -- scripts/packages
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     as_root=
     [ "$(id -u)" -eq 0 ] || as_root=sudo

@@ -37,12 +37,11 @@ static int flush(int fd, long call)
     length = readlink(link, name, sizeof name - 1);
     name[length < 0 ? 0 : length] = '\0';
     if (at + 1 < sizeof trace) {
-        char letter = strstr(name, "/B/sync.mdb") != NULL ? 'm'
-                      : !is_log(name)                     ? '\0'
-                      : strstr(name, "/B/") != NULL       ? 'w'
-                                                          : 'W';
-        trace[at] = letter;
-        trace[at + (letter != '\0')] = '\0';
+        const char *letter = strstr(name, "/B/sync.mdb") != NULL ? "m"
+                             : !is_log(name)                     ? ""
+                             : strstr(name, "/B/") != NULL       ? "w"
+                                                                 : "W";
+        snprintf(trace + at, sizeof trace - at, "%s", letter);
     }
     if (failing_log > 0 && is_log(name) && strstr(name, whose) != NULL) {
         failing_log--;
