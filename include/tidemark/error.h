@@ -1,8 +1,8 @@
 /* tidemark/error.h - the answers of every call.
  *
  * Calls that can fail return int. Zero is done. A positive code is a normal answer other than done.
- * A negative code is a failure: it changed nothing, with the one exception of TIDE_EUNKNOWN, which
- * says so. An error never reads as "absent". The values are pinned and will not change.
+ * A negative code is a failure: it changed nothing, except where the call says so; TIDE_EUNKNOWN says that nobody
+ * can tell. An error never reads as "absent". The values are pinned and will not change.
  */
 #ifndef TIDEMARK_ERROR_H
 #define TIDEMARK_ERROR_H
@@ -45,7 +45,7 @@ extern "C" {
     X(TIDE_ECLOSED, -23, "the link is closed")
 
 #define TIDE_CODE_ENUM(name, value, sentence) name = (value),
-enum { TIDE_CODES(TIDE_CODE_ENUM) TIDE_CODE_LAST_ = -24 };
+enum { TIDE_CODES(TIDE_CODE_ENUM) };
 #undef TIDE_CODE_ENUM
 
 /* The sentence of a code: static, never NULL; "unknown code" for any other number. Any thread. */

@@ -23,7 +23,8 @@ extern "C" {
 #define TIDE_MODEL_NAME_MAX 64   /* bytes of a model's resource name: a-z, 0-9, '_' */
 
 enum {
-    TIDE_DEVICE_OWNED = 0, /* a row is changed only on the device that made it */
+    TIDE_DEVICE_OWNED = 0, /* a row is changed only on the device that made it; the engine relies on
+                              that and does not enforce it: the larger version wins here too */
     TIDE_SHARED = 1        /* any device changes any row; the larger version wins everywhere */
 };
 

@@ -63,9 +63,8 @@ enum {
 
 enum {
     TIDE_REFUSE = 0, /* an unusable file makes tide_open fail; it is left as it is */
-    TIDE_MOVE_ASIDE =
-        1 /* it is renamed to PATH.unusable-TIME and a new store begins; not together with
-                           TIDE_MUST_EXIST */
+    TIDE_MOVE_ASIDE = 1 /* a regular file is renamed to PATH.unusable-TIME and a new store begins; not
+                           together with TIDE_MUST_EXIST */
 };
 
 enum { TIDE_MUST_EXIST = 1u }; /* flag: never create the file */
@@ -74,7 +73,8 @@ enum { TIDE_MUST_EXIST = 1u }; /* flag: never create the file */
  * where an unusable file went, that tide_close could not write what was deferred. `text` is valid during the call only. Must not call the store. */
 typedef void tide_notice_fn(void *ctx, int code, const char *text);
 
-/* The time for updated_at; NULL: the system's real-time clock. Called inside calls that write. */
+/* The time for updated_at; NULL: the system's real-time clock. Called inside calls that write, with locks held: it must
+ * not call the store, and `clock_ctx` must live as long as any handle of the file in this process. */
 typedef tide_time tide_clock_fn(void *ctx);
 
 typedef struct tide_options {
@@ -85,10 +85,10 @@ typedef struct tide_options {
     uint32_t max_readers; /* slots for concurrent readers of all processes: 1 to 65536, default 1024 */
     uint32_t flush_interval_ms; /* 0 (default): what is deferred waits for a call that flushes; else a thread of
                                    the library flushes it so often. Not for programs that fork. */
-    uint64_t map_size_bytes; /* address space to begin with, at least 64 KiB; default 64 GiB, halved until
+    uint64_t map_size_bytes; /* address space to begin with, 64 KiB to 2^63 - 1; default 64 GiB, halved until
                                 it fits. The file is only as large as its content. */
-    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; at least 256 KiB, default 1 TiB. Marks can still be
-                                overwritten and removed then. */
+    uint64_t max_size_bytes; /* the map grows up to this, then TIDE_EFULL; 256 KiB to 2^63 - 1, default
+                                1 TiB. Marks can still be overwritten and removed then. */
     uint64_t verify_max_bytes; /* a file that uses no more than this is checked whole, every page and mark,
                                   by its first opener in a process; default 4 MiB, 0: never. A larger
                                   one is taken on trust: LMDB keeps no checksums, and damage to its
@@ -109,8 +109,10 @@ TIDE_API void tide_options_init(tide_options *options);
  * TIDE_OK; TIDE_ENOENT: no such folder, or no file and TIDE_MUST_EXIST; TIDE_EACCES; TIDE_EFORMAT: not a
  * store, or of another format version; TIDE_ECORRUPT: shorter than its own metadata says, or damaged;
  * TIDE_EFILESYSTEM: NFS, SMB, 9p or FUSE, where LMDB's locks and map do not work; TIDE_EINVAL; TIDE_EIO;
- * TIDE_ENOSPC; TIDE_ENOMEM (also: not enough address space for 1 MiB of map); TIDE_EBUSY: another program
- * is just creating or recovering the file. *out is NULL on failure. */
+ * TIDE_ENOSPC; TIDE_ENOMEM (also: not enough address space for 1 MiB of map); TIDE_EBUSY: for five seconds another
+ * program held the folder, creating or recovering a file; or the file has several names (hard links), or was
+ * replaced while this process has it open, or another version of LMDB has it open; TIDE_EUNKNOWN: a handle of
+ * this process is in doubt, see above. *out is NULL on failure. */
 TIDE_API int tide_open(const char *path, const tide_options *options, tide_store **out);
 
 /* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails, the notice of
@@ -171,9 +173,10 @@ typedef int tide_each_fn(void *ctx, const uuid_t device, const uuid_t peer, cons
                          const tide_mark *mark);
 
 /* Walks the marks in key order: by device, peer, resource, as text. NULL means any, so that one call
- * serves one device, one device and peer, one peer, one resource, or all. Pending advances are flushed
- * first, if there is space to. No snapshot is held while the callback runs: a mark that changes meanwhile is seen in its old or
- * new state, and every mark that stays is seen once. Cost: one seek per (device, peer) where `resource` or
+ * serves one device, one device and peer, one peer, one resource, or all. Pending advances are flushed first; where
+ * there is no space for them (TIDE_ENOSPC, TIDE_EFULL) the walk shows what is committed. No snapshot is held while
+ * the callback runs: a mark that changes meanwhile is seen in its old or new state, and every mark that stays is
+ * seen once. Cost: one seek per (device, peer) where `resource` or
  * `peer` skips, else one step per mark.
  * TIDE_OK: all seen; what the callback returned; an error. */
 TIDE_API int tide_each(tide_store *store, const unsigned char *device, const unsigned char *peer,
@@ -183,8 +186,8 @@ TIDE_API int tide_each(tide_store *store, const unsigned char *device, const uns
 TIDE_API int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer,
                               size_t *removed);
 
-/* The largest watermark of `device` over all peers and resources; for diagnosis: it must never stand for
- * a peer or a resource. TIDE_OK; TIDE_ABSENT: no mark. */
+/* The largest watermark of `device` over all peers and resources, by a walk as tide_each; for diagnosis: it must
+ * never stand for a peer or a resource. TIDE_OK; TIDE_ABSENT: no mark. */
 TIDE_API int tide_max(tide_store *store, const uuid_t device, tide_time *out);
 
 /* ---- durability --------------------------------------------------------------------------------- */
@@ -214,7 +217,7 @@ typedef struct tide_info {
     uint32_t size;           /* sizeof(tide_info), set by the caller */
     uint32_t format_version; /* of the file: 1 */
     uint64_t marks;          /* committed marks */
-    uint64_t pending;        /* advances of this process that are not durable yet */
+    uint64_t pending;        /* marks with an advance of this process that is not durable yet */
     uint64_t file_bytes;
     uint64_t used_bytes; /* of them in use; the rest is free for later marks */
     uint64_t map_bytes;

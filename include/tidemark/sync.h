@@ -22,6 +22,12 @@
  * to other rows while a peer's rows are applied is not stamped (rows deleted or inserted that way are found
  * at the next registration). Do not use an engine across fork: SQLite does not allow it.
  *
+ * Constraints: rows arrive in the order of their last change, and each must fit when it arrives. A table with UNIQUE
+ * columns besides the key can refuse a row whose value another row still has (two rows that swapped theirs, say), and
+ * with foreign keys enforced a parent's deletion arrives before its child's. Then the session ends with
+ * TIDE_ECONSTRAINT, its mark before the page, and so will the next, until the rows are changed again. So leave
+ * such constraints to the application, or out.
+ *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database stayed
  * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT, TIDE_EUNKNOWN (a flush of the database, or a

@@ -14,8 +14,8 @@
  * the change is part of it.
  *
  * Both backends answer, besides what is listed, TIDE_EINVAL, TIDE_ENOMEM and the errors of their medium
- * (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EIO, TIDE_ECORRUPT and TIDE_ENOSPC, which is also said of
- * a database at its max_page_count, from SQLite).
+ * (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EIO, TIDE_EACCES, TIDE_ECORRUPT and TIDE_ENOSPC, which is also said
+ * of a database at its max_page_count, from SQLite). UUIDs are looked up in lower case.
  */
 #ifndef TIDEMARK_WATERMARKS_H
 #define TIDEMARK_WATERMARKS_H

@@ -5,10 +5,9 @@
  * program may have written "+00:00" or fewer digits. Every change reads, judges and writes in one
  * transaction, or in a savepoint of the caller's.
  */
-#include <time.h>
-
 #include "adapter/sql.h"
 #include "adapter/watermarks.h"
+#include "base/clock.h"
 #include "base/key.h"
 #include "base/rules.h"
 
@@ -251,13 +250,10 @@ static int end(sqlite_watermarks *self, bool nested, int answer)
 
 static int put(sqlite_watermarks *self, const tide_step *step, const tide_mark *mark)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     sqlite3_stmt *statement = self->statements[PUT];
     int rc = bind_name(self, statement, step->device, step->peer, step->resource);
-    if (rc == TIDE_OK &&
-        (bind_time(statement, 4, mark->watermark) != SQLITE_OK ||
-         bind_time(statement, 5, (tide_time)now.tv_sec * 1000000000 + now.tv_nsec) != SQLITE_OK)) {
+    if (rc == TIDE_OK && (bind_time(statement, 4, mark->watermark) != SQLITE_OK ||
+                          bind_time(statement, 5, tide__clock_now(NULL, NULL)) != SQLITE_OK)) {
         rc = tide__sql_fail(self->db, "SQLite", &self->detail);
     }
     if (rc == TIDE_OK) {

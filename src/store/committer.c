@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/record.h"
 #include "base/rules.h"
 
@@ -70,13 +70,7 @@ void tide__core_destroy(tide__core *core)
 
 static tide_time now_of(const tide__core *core)
 {
-    if (core->clock != NULL) {
-        tide_time now = core->clock(core->clock_ctx);
-        return now == TIDE_TIME_NONE ? 0 : now; /* a record must have a time */
-    }
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (tide_time)now.tv_sec * 1000000000 + now.tv_nsec;
+    return tide__clock_now(core->clock, core->clock_ctx);
 }
 
 static void lock_table(tide__core *core)

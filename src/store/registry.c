@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/file.h"
 #include "store/flusher.h"
 
@@ -59,23 +59,21 @@ unsigned tide__registry_generation(void)
 
 static tide_time now_of(const tide_options *options)
 {
-    if (options->clock != NULL) {
-        tide_time now = options->clock(options->clock_ctx);
-        return now == TIDE_TIME_NONE ? 0 : now;
-    }
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (tide_time)now.tv_sec * 1000000000 + now.tv_nsec;
+    return tide__clock_now(options->clock, options->clock_ctx);
 }
 
 /* The one absolute name of the file, whether it exists or not: the lock file's name comes from it. */
 static int canonical(const char *path, char out[PATH_MAX], tide__detail *detail)
 {
+    struct stat st;
     if (realpath(path, out) != NULL) {
         return TIDE_OK;
     }
     if (errno != ENOENT) {
         return tide__fail_errno(detail, errno, path);
+    }
+    if (lstat(path, &st) == 0) {
+        return tide__fail(detail, TIDE_ENOENT, "%s: a link that leads nowhere", path);
     }
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;

@@ -7,11 +7,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <tidemark/sync.h>
 
+#include "base/clock.h"
 #include "base/key.h"
 #include "sync/apply.h"
 #include "sync/capture.h"
@@ -27,12 +27,7 @@
 
 tide_time tide__now(const tide_sync *sync)
 {
-    if (sync->clock != NULL) {
-        return sync->clock(sync->clock_ctx);
-    }
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (tide_time)now.tv_sec * 1000000000 + now.tv_nsec;
+    return tide__clock_now(sync->clock, sync->clock_ctx);
 }
 
 void tide__emit(const tide_sync *sync, const tide_event *event)
