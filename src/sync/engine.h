@@ -106,6 +106,9 @@ tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_
 tide_time tide__now(const tide_sync *sync);
 void tide__emit(const tide_sync *sync, const tide_event *event);
 
+/* Passes on what the marks answered; of an error their reason becomes ours. */
+int tide__marks_failed(tide_sync *sync, int rc);
+
 /* All inside a transaction, because what is not in memory is looked for in the table again: another engine
  * may have given the number.
  *

@@ -165,23 +165,12 @@ static void enter_state(tide_session *session, int state)
     tide__emit(session->sync, &event);
 }
 
-static int marks_failed(tide_session *session, int rc)
-{
-    if (rc < 0) {
-        tide__detail why = {""};
-        tide_watermarks_detail(session->sync->marks, why.text, sizeof why.text);
-        (void)tide__fail(&session->sync->detail, rc, "marks: %.400s",
-                         why.text[0] != '\0' ? why.text : tide_strerror(rc));
-    }
-    return rc;
-}
-
 /* The mark on a feed of the peer; an absent one gives TIDE_OK and no times. */
 static int read_mark(tide_session *session, const tide__model *m, tide_mark *out)
 {
     *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
     int rc = tide_watermarks_get_mark(session->sync->marks, session->peer, m->resource, out);
-    return rc == TIDE_ABSENT ? TIDE_OK : marks_failed(session, rc);
+    return rc == TIDE_ABSENT ? TIDE_OK : tide__marks_failed(session->sync, rc);
 }
 
 /* ---- asking ------------------------------------------------------------------------------------- */
@@ -525,7 +514,7 @@ static int raise_marks(tide_session *session, const tide__message *message, cons
                                                range->upto, message->epoch, TIDE_DEFERRED);
         }
         if (rc < 0) {
-            return marks_failed(session, rc);
+            return tide__marks_failed(session->sync, rc);
         }
     }
     return TIDE_OK;
@@ -591,7 +580,7 @@ static int apply_page(tide_session *session, const tide__message *message)
     }
     session->unflushed_rows += rows;
     if (rc == TIDE_OK && (message->end || session->unflushed_rows >= FLUSH_ROWS)) {
-        rc = marks_failed(session, tide_watermarks_flush(session->sync->marks));
+        rc = tide__marks_failed(session->sync, tide_watermarks_flush(session->sync->marks));
         session->unflushed_rows = 0;
     }
     if (rc != TIDE_OK) {

@@ -336,7 +336,7 @@ int tide_model_is_device_owned(tide_sync *sync, const char *resource)
 
 /* ---- marks -------------------------------------------------------------------------------------- */
 
-static int marks_failed(tide_sync *sync, int rc)
+int tide__marks_failed(tide_sync *sync, int rc)
 {
     if (rc < 0) {
         tide__detail why = {""};
@@ -355,8 +355,9 @@ int tide_sync_get_resource_watermark(tide_sync *sync, const uuid_t peer, const c
     if (rc == TIDE_OK && sync->marks == NULL) {
         rc = TIDE_EINVAL;
     }
-    return rc == TIDE_OK ? marks_failed(sync, tide_watermarks_get(sync->marks, peer, resource, out))
-                         : rc;
+    return rc == TIDE_OK
+               ? tide__marks_failed(sync, tide_watermarks_get(sync->marks, peer, resource, out))
+               : rc;
 }
 
 int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer, const char *resource,
@@ -368,9 +369,9 @@ int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer, const c
         rc = TIDE_EINVAL;
     }
     return rc == TIDE_OK
-               ? marks_failed(sync,
-                              tide_watermarks_advance_range(sync->marks, peer, resource, after,
-                                                            upto, epoch, TIDE_DEFAULT_DURABILITY))
+               ? tide__marks_failed(sync, tide_watermarks_advance_range(sync->marks, peer, resource,
+                                                                        after, upto, epoch,
+                                                                        TIDE_DEFAULT_DURABILITY))
                : rc;
 }
 
