@@ -56,7 +56,7 @@ static bool read_head(const unsigned char *p, size_t left, head *h)
         h->payload = b & 0x1f;
         return true;
     }
-    if (b == 0xca || (b >= 0xcb && b <= 0xd3)) {
+    if (b >= 0xca && b <= 0xd3) {
         static const unsigned char widths[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8}; /* ca to d3 */
         h->payload = widths[b - 0xca];
         return true;

@@ -20,7 +20,6 @@
 typedef struct letter {
     struct letter *next;
     int64_t arrives_ns;
-    uint64_t order; /* of sending, for letters that arrive together */
     size_t size;
     char bytes[];
 } letter;
@@ -29,7 +28,7 @@ struct tide_pipe {
     tide_pipe_options options;
     tide_session *far;
     tide_transport transport;
-    letter *to_far; /* by arrival */
+    letter *to_far; /* by arrival; what arrives together as it was sent */
     letter *to_near;
     letter *handed; /* what the near end got last */
     int64_t now_ns;
@@ -79,7 +78,6 @@ static int post(tide_pipe *pipe, letter **queue, const void *bytes, size_t size)
         ticks += 1 + next_random(pipe) % REORDER_TICKS;
     }
     l->arrives_ns = pipe->now_ns + (int64_t)ticks * TICK_NS;
-    l->order = pipe->messages;
     l->size = size;
     if (size > 0) {
         memcpy(l->bytes, bytes, size);
