@@ -15,13 +15,12 @@
 #include "sync/session.h"
 
 #include <string.h>
-#include <time.h>
 
-#include "sync/apply.h"
 #include "sync/engine.h"
 #include "sync/feed.h"
 #include "sync/message.h"
 #include "sync/model.h"
+#include "sync/page.h"
 
 #include "base/alloc.h"
 
@@ -31,7 +30,6 @@
 #define PAGE_BYTES_MIN 1024
 #define RETRY_MS 2000
 #define OVER_REMEMBERED 8
-#define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
 
 struct tide_session {
     tide_sync *sync;
@@ -165,14 +163,6 @@ static void enter_state(tide_session *session, int state)
     tide__emit(session->sync, &event);
 }
 
-/* The mark on a feed of the peer; an absent one gives TIDE_OK and no times. */
-static int read_mark(tide_session *session, const tide__model *m, tide_mark *out)
-{
-    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
-    int rc = tide_watermarks_get_mark(session->sync->marks, session->peer, m->resource, out);
-    return rc == TIDE_ABSENT ? TIDE_OK : tide__marks_failed(session->sync, rc);
-}
-
 /* ---- asking ------------------------------------------------------------------------------------- */
 
 /* Our marks as a question, dependencies first. Before the peer is known there are none to name: the first
@@ -194,7 +184,7 @@ static int make_question(tide_session *session, tide__question *question)
         if (session->owned_only && m->ownership != TIDE_DEVICE_OWNED) {
             continue;
         }
-        int rc = read_mark(session, m, &mark);
+        int rc = tide__page_mark(session->sync, session->peer, m, &mark);
         if (rc != TIDE_OK) {
             return rc;
         }
@@ -412,183 +402,16 @@ static int hear_hello(tide_session *session, const tide__message *message)
     return TIDE_OK;
 }
 
-/* ---- a page ------------------------------------------------------------------------------------- */
-
-/* What becomes of one range. */
-typedef struct judged {
-    tide__model *model;
-    bool apply;
-    bool restart; /* of a new epoch, from its beginning: the old mark goes first */
-    tide_mark mark;
-    uint64_t written;
-} judged;
-
-static int judge_range(tide_session *session, const tide__message *message,
-                       const tide__range *range, judged *out, bool *gap)
-{
-    tide_sync *sync = session->sync;
-    out->model = tide__model_find(sync, range->resource.text, range->resource.length);
-    if (out->model == NULL) {
-        return tide__fail(&sync->detail, TIDE_EMODEL,
-                          "the peer sends \"%.*s\", which nobody asked for",
-                          (int)range->resource.length, range->resource.text);
-    }
-    int rc = read_mark(session, out->model, &out->mark);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    bool absent = out->mark.watermark == TIDE_TIME_NONE;
-    if (!absent && out->mark.epoch != message->epoch) {
-        out->restart = range->after == TIDE_TIME_NONE;
-        out->apply = out->restart;
-        *gap = *gap || !out->restart;
-        return TIDE_OK;
-    }
-    *gap = *gap || range->after > out->mark.watermark;
-    out->apply = range->after <= out->mark.watermark && range->upto > out->mark.watermark;
-    return TIDE_OK;
-}
-
-/* Decodes and checks every row before any is written, then writes. `rows` counts those of ranges to apply. */
-static int check_rows(tide_session *session, const tide__message *message, const judged *judgement,
-                      size_t *rows)
-{
-    tide_value values[TIDE_COLUMNS_MAX];
-    *rows = 0;
-    for (size_t i = 0; i < message->range_count; i++) {
-        const tide__range *range = &message->ranges[i];
-        const tide__model *m = judgement[i].model;
-        for (size_t r = 0; r < range->rows->size; r++) {
-            tide_change change;
-            int rc = tide__message_row(range, r, m->column_count, &change, values);
-            if (rc != TIDE_OK) {
-                return tide__fail(&session->sync->detail, rc, "row %zu of %s is malformed", r,
-                                  m->resource);
-            }
-            rc = tide__apply_check_clock(session->sync, m, change.version);
-            if (rc != TIDE_OK) {
-                return rc;
-            }
-        }
-        *rows += judgement[i].apply ? range->rows->size : 0;
-    }
-    return TIDE_OK;
-}
-
-static int write_rows(tide_session *session, const tide__message *message, judged *judgement)
-{
-    tide_value values[TIDE_COLUMNS_MAX];
-    tide__apply apply;
-    int rc = tide__apply_begin(&apply, session->sync, TIDE__APPLY, session->peer, message->epoch);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
-        const tide__range *range = &message->ranges[i];
-        tide__model *m = judgement[i].model;
-        for (size_t r = 0; judgement[i].apply && rc == TIDE_OK && r < range->rows->size; r++) {
-            tide_change change;
-            (void)tide__message_row(range, r, m->column_count, &change, values); /* checked */
-            rc = tide__apply_row(&apply, m, &change);
-            judgement[i].written += rc == TIDE_OK;
-            rc = rc == TIDE_STALE ? TIDE_OK : rc;
-        }
-    }
-    return tide__apply_end(&apply, rc);
-}
-
-/* The rows are durable; now the marks may say so. */
-static int raise_marks(tide_session *session, const tide__message *message, const judged *judgement)
-{
-    tide_watermarks *marks = session->sync->marks;
-    for (size_t i = 0; i < message->range_count; i++) {
-        const tide__range *range = &message->ranges[i];
-        const char *resource = judgement[i].model->resource;
-        if (!judgement[i].apply) {
-            continue;
-        }
-        int rc =
-            judgement[i].restart ? tide_watermarks_reset(marks, session->peer, resource) : TIDE_OK;
-        if (rc >= 0 && range->upto != TIDE_TIME_NONE) {
-            rc = tide_watermarks_advance_range(marks, session->peer, resource, range->after,
-                                               range->upto, message->epoch, TIDE_DEFERRED);
-        }
-        if (rc < 0) {
-            return tide__marks_failed(session->sync, rc);
-        }
-    }
-    return TIDE_OK;
-}
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static void count_time(tide_session *session, int64_t began_ns)
-{
-    tide_metrics *metrics = &session->sync->metrics;
-    uint64_t ns = (uint64_t)(monotonic_ns() - began_ns);
-    metrics->apply_ns += ns;
-    metrics->apply_max_ns = ns > metrics->apply_max_ns ? ns : metrics->apply_max_ns;
-}
-
-/* The rows are in, whatever becomes of the marks. */
-static void count_page(tide_session *session, const tide__message *message, const judged *judgement)
-{
-    tide_metrics *metrics = &session->sync->metrics;
-    for (size_t i = 0; i < message->range_count; i++) {
-        const judged *j = &judgement[i];
-        metrics->changes_applied += j->written;
-        j->model->applied += j->written;
-        if (message->ranges[i].after != message->ranges[i].upto) {
-            *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
-        }
-        if (j->written > 0) {
-            tide_event event = {.size = sizeof event,
-                                .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                                .peer = session->peer,
-                                .resource = j->model->resource,
-                                .count = j->written};
-            tide__emit(session->sync, &event);
-        }
-    }
-}
-
 static int apply_page(tide_session *session, const tide__message *message)
 {
-    judged judgement[TIDE_MODELS_MAX];
+    size_t carried = 0;
     bool gap = false;
-    size_t rows = 0;
-    int64_t began_ns = monotonic_ns();
-    int rc = TIDE_OK;
-    memset(judgement, 0, sizeof judgement);
-    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
-        rc = judge_range(session, message, &message->ranges[i], &judgement[i], &gap);
-    }
-    if (rc == TIDE_OK) {
-        rc = check_rows(session, message, judgement, &rows);
-    }
-    if (rc == TIDE_OK && rows > 0) {
-        rc = write_rows(session, message, judgement);
-    }
-    if (rc == TIDE_OK) {
-        count_page(session, message, judgement);
-        rc = raise_marks(session, message, judgement);
-    }
-    session->unflushed_rows += rows;
-    if (rc == TIDE_OK && (message->end || session->unflushed_rows >= FLUSH_ROWS)) {
-        rc = tide__marks_failed(session->sync, tide_watermarks_flush(session->sync->marks));
-        session->unflushed_rows = 0;
-    }
+    int rc =
+        tide__page_apply(session->sync, session->peer, message, &session->unflushed_rows, &gap);
     if (rc != TIDE_OK) {
         return rc;
     }
-    count_time(session, began_ns);
     /* A page with rows, a gap, or one that did not reach the end leads to the next question. */
-    size_t carried = 0;
     for (size_t i = 0; i < message->range_count; i++) {
         carried += message->ranges[i].rows->size;
     }

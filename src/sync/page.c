@@ -1,0 +1,195 @@
+/* page.c - applying a page of a peer's feed; see page.h. */
+#include "sync/page.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "sync/apply.h"
+
+#define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
+
+/* What becomes of one range. */
+typedef struct judged {
+    tide__model *model;
+    bool apply;
+    bool restart; /* of a new epoch, from its beginning: the old mark goes first */
+    uint64_t written;
+} judged;
+
+typedef struct page {
+    tide_sync *sync;
+    const unsigned char *peer;
+    const tide__message *message;
+    judged judged[TIDE_MODELS_MAX]; /* by range */
+    size_t rows;                    /* of the ranges to apply */
+    bool gap;
+} page;
+
+int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *m, tide_mark *out)
+{
+    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+    int rc = tide_watermarks_get_mark(sync->marks, peer, m->resource, out);
+    return rc == TIDE_ABSENT ? TIDE_OK : tide__marks_failed(sync, rc);
+}
+
+static int judge_range(page *p, const tide__range *range, judged *out)
+{
+    tide_mark mark;
+    out->model = tide__model_find(p->sync, range->resource.text, range->resource.length);
+    if (out->model == NULL) {
+        return tide__fail(&p->sync->detail, TIDE_EMODEL,
+                          "the peer sends \"%.*s\", which nobody asked for",
+                          (int)range->resource.length, range->resource.text);
+    }
+    int rc = tide__page_mark(p->sync, p->peer, out->model, &mark);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (mark.watermark != TIDE_TIME_NONE && mark.epoch != p->message->epoch) {
+        out->restart = range->after == TIDE_TIME_NONE;
+        out->apply = out->restart;
+        p->gap = p->gap || !out->restart;
+        return TIDE_OK;
+    }
+    p->gap = p->gap || range->after > mark.watermark;
+    out->apply = range->after <= mark.watermark && range->upto > mark.watermark;
+    return TIDE_OK;
+}
+
+static int check_rows(page *p)
+{
+    tide_value values[TIDE_COLUMNS_MAX];
+    for (size_t i = 0; i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        const tide__model *m = p->judged[i].model;
+        for (size_t r = 0; r < range->rows->size; r++) {
+            tide_change change;
+            int rc = tide__message_row(range, r, m->column_count, &change, values);
+            if (rc != TIDE_OK) {
+                return tide__fail(&p->sync->detail, rc, "row %zu of %s is malformed", r,
+                                  m->resource);
+            }
+            rc = tide__apply_check_clock(p->sync, m, change.version);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+        p->rows += p->judged[i].apply ? range->rows->size : 0;
+    }
+    return TIDE_OK;
+}
+
+/* Of rows that check_rows has seen. */
+static int write_rows(page *p)
+{
+    tide_value values[TIDE_COLUMNS_MAX];
+    tide__apply apply;
+    int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY, p->peer, p->message->epoch);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        judged *j = &p->judged[i];
+        for (size_t r = 0; j->apply && rc == TIDE_OK && r < range->rows->size; r++) {
+            tide_change change;
+            (void)tide__message_row(range, r, j->model->column_count, &change, values);
+            rc = tide__apply_row(&apply, j->model, &change);
+            j->written += rc == TIDE_OK;
+            rc = rc == TIDE_STALE ? TIDE_OK : rc;
+        }
+    }
+    return tide__apply_end(&apply, rc);
+}
+
+/* The rows are in, whatever becomes of the marks. */
+static void count_and_tell(page *p)
+{
+    tide_metrics *metrics = &p->sync->metrics;
+    for (size_t i = 0; i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        const judged *j = &p->judged[i];
+        metrics->changes_applied += j->written;
+        j->model->applied += j->written;
+        if (range->after != range->upto) {
+            *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
+        }
+        if (j->written > 0) {
+            tide_event event = {.size = sizeof event,
+                                .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                                .peer = p->peer,
+                                .resource = j->model->resource,
+                                .count = j->written};
+            tide__emit(p->sync, &event);
+        }
+    }
+}
+
+/* Deferred: the marks are not published before the rows they count are flushed. */
+static int raise_marks(page *p)
+{
+    tide_watermarks *marks = p->sync->marks;
+    for (size_t i = 0; i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        const judged *j = &p->judged[i];
+        const char *resource = j->model->resource;
+        if (!j->apply) {
+            continue;
+        }
+        int rc = j->restart ? tide_watermarks_reset(marks, p->peer, resource) : TIDE_OK;
+        if (rc >= 0 && range->upto != TIDE_TIME_NONE) {
+            rc = tide_watermarks_advance_range(marks, p->peer, resource, range->after, range->upto,
+                                               p->message->epoch, TIDE_DEFERRED);
+        }
+        if (rc < 0) {
+            return tide__marks_failed(p->sync, rc);
+        }
+    }
+    return TIDE_OK;
+}
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void count_time(tide_metrics *metrics, int64_t began_ns)
+{
+    uint64_t ns = (uint64_t)(monotonic_ns() - began_ns);
+    metrics->apply_ns += ns;
+    metrics->apply_max_ns = ns > metrics->apply_max_ns ? ns : metrics->apply_max_ns;
+}
+
+int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *message,
+                     size_t *unflushed_rows, bool *gap)
+{
+    page p = {.sync = sync, .peer = peer, .message = message};
+    int64_t began_ns = monotonic_ns();
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
+        rc = judge_range(&p, &message->ranges[i], &p.judged[i]);
+    }
+    if (rc == TIDE_OK) {
+        rc = check_rows(&p);
+    }
+    if (rc == TIDE_OK && p.rows > 0) {
+        rc = write_rows(&p);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    *unflushed_rows += p.rows;
+    count_and_tell(&p);
+    rc = raise_marks(&p);
+    if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
+        rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));
+        *unflushed_rows = 0;
+    }
+    if (rc == TIDE_OK) {
+        count_time(&sync->metrics, began_ns);
+        *gap = p.gap;
+    }
+    return rc;
+}
