@@ -407,21 +407,28 @@ static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
     return rc;
 }
 
-/* Whether the model was captured before with other columns: they stand in the head of the trigger. */
+/* Whether the model was captured before with other columns. That it was, the insert trigger tells;
+ * with which, the head of the update trigger. With none there is no such trigger. */
 static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
 {
     sqlite3_stmt *statement = NULL;
     sqlite3_str *s = sqlite3_str_new(NULL);
-    update_head(s, m);
+    if (m->column_count > 0) {
+        update_head(s, m);
+    } else {
+        sqlite3_str_appendall(s, "none");
+    }
     char *head = sqlite3_str_finish(s);
     if (head == NULL) {
         return TIDE_ENOMEM;
     }
     int rc = tide__sql_prepare_made(
         sync->db,
-        sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND "
-                        "name = 'tidemark_%q_update' AND substr(sql, 1, length(%Q)) <> %Q",
-                        m->resource, head, head),
+        sqlite3_mprintf(
+            "SELECT 1 FROM main.sqlite_master i LEFT JOIN main.sqlite_master u ON "
+            "u.type = 'trigger' AND u.name = 'tidemark_%q_update' WHERE i.type = 'trigger' AND "
+            "i.name = 'tidemark_%q_insert' AND substr(ifnull(u.sql, 'none'), 1, length(%Q)) <> %Q",
+            m->resource, m->resource, head, head),
         &statement, &sync->detail);
     sqlite3_free(head);
     if (rc == TIDE_OK) {
@@ -430,6 +437,17 @@ static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
     (void)sqlite3_finalize(statement);
     *changed = rc == TIDE_OK;
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}
+
+static int make_update_trigger(tide_sync *sync, const tide__model *m, const char *next)
+{
+    return m->column_count > 0
+               ? make_trigger(sync, m, "update", update_trigger(m, next))
+               : tide__sql_run_made(
+                     sync->db,
+                     sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"tidemark_%w_update\"",
+                                     m->resource),
+                     &sync->detail);
 }
 
 int tide__capture_install(tide_sync *sync, const tide__model *m)
@@ -453,8 +471,8 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     if (rc == TIDE_OK) {
         rc = make_trigger(sync, m, "insert", insert_trigger(m, next));
     }
-    if (rc == TIDE_OK && m->column_count > 0) {
-        rc = make_trigger(sync, m, "update", update_trigger(m, next));
+    if (rc == TIDE_OK) {
+        rc = make_update_trigger(sync, m, next);
     }
     if (rc == TIDE_OK) {
         rc = make_trigger(sync, m, "rekey", rekey_trigger(m, next));

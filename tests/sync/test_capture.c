@@ -831,6 +831,38 @@ START_TEST(a_model_of_nothing_but_its_key)
 }
 END_TEST
 
+/* From some columns to none and back: either is a change of what travels, and happens once. */
+START_TEST(columns_that_leave_and_return_give_our_rows_new_stamps_once)
+{
+    tide_model wide = item;
+    tide_model bare = item;
+    const tide_model *const with[] = {&wide};
+    const tide_model *const without[] = {&bare};
+
+    wide.ownership = bare.ownership = TIDE_DEVICE_OWNED;
+    bare.columns = NULL;
+    bare.column_count = 0;
+    test_side_close(&side);
+    test_side_open_as(&side, 1, schema, with, 1);
+    run("INSERT INTO item (uuid, name) VALUES ('a', 'A'), ('b', 'B')");
+    feed_is("live a 0|live b 1");
+    for (int i = 0; i < 3; i++) {
+        test_side_close(&side);
+        test_side_open_as(&side, 1, schema, without, 1);
+        feed_is("live a 3|live b 4");
+        run("UPDATE item SET name = name || '+'"); /* it does not travel now */
+        feed_is("live a 3|live b 4");
+    }
+    for (int i = 0; i < 3; i++) {
+        test_side_close(&side);
+        test_side_open_as(&side, 1, schema, with, 1);
+        feed_is("live a 6|live b 7");
+    }
+    run("UPDATE item SET name = 'C' WHERE uuid = 'a'");
+    feed_is("live b 7|live a 8");
+}
+END_TEST
+
 START_TEST(vacuum_keeps_everything_right)
 {
     write_through(_i);
@@ -1074,6 +1106,7 @@ int main(void)
     tcase_add_test(test, other_columns_rebuild_the_triggers);
     tcase_add_loop_test(test, a_column_that_joins_the_model_gives_our_rows_new_stamps, 0, 2);
     tcase_add_test(test, a_model_of_nothing_but_its_key);
+    tcase_add_test(test, columns_that_leave_and_return_give_our_rows_new_stamps_once);
     tcase_add_loop_test(test, vacuum_keeps_everything_right, 0, WRITERS);
     tcase_add_test(test, the_database_can_be_attached);
     tcase_add_test(test, names_elsewhere_on_the_connection_do_not_matter);
