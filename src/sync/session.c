@@ -60,7 +60,8 @@ struct tide_session {
     bool news;       /* the peer shall hear that there are new rows */
     bool news_sent;
     int64_t now_ns;
-    int64_t deadline_ns; /* of what is awaited */
+    int64_t ask_ns;  /* when a question without an answer is asked again, */
+    int64_t news_ns; /* and when news without a question are told again */
 
     bool questioned; /* `question` is of the peer's session */
     bool answer;     /* and is due an answer */
@@ -214,6 +215,12 @@ static void pack_models(msgpack_packer *p, const tide_session *session)
     }
 }
 
+/* The time for repeating what is sent now. */
+static int64_t retry_time(const tide_session *session)
+{
+    return session->now_ns + (int64_t)session->options.retry_ms * 1000000;
+}
+
 static int send_question(tide_session *session)
 {
     const tide_sync *sync = session->sync;
@@ -232,6 +239,7 @@ static int send_question(tide_session *session)
     }
     tide__pack_question(&packer, &question);
     session->ask = false;
+    session->ask_ns = retry_time(session);
     session->greeted = true;
     session->asked = question.count > 0 || !session->peer_known;
     if (!session->asked && !session->paused) {
@@ -283,7 +291,6 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
         rc = send_page(session);
     } else if (session->ask) {
         rc = send_question(session);
-        session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
     } else if (session->news && session->peer_known) {
         msgpack_packer packer;
         tide__packer(&session->out, &packer);
@@ -291,7 +298,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
                         session->id, session->sync->epoch);
         session->news = false;
         session->news_sent = true;
-        session->deadline_ns = session->now_ns + (int64_t)session->options.retry_ms * 1000000;
+        session->news_ns = retry_time(session);
     } else {
         return TIDE_ABSENT;
     }
@@ -500,17 +507,23 @@ void tide_session_tick(tide_session *session, int64_t now_ns)
         return;
     }
     session->now_ns = now_ns > session->now_ns ? now_ns : session->now_ns;
-    if (session->now_ns >= session->deadline_ns) {
-        session->ask = session->ask || session->asked;
-        session->news = session->news || session->news_sent;
-    }
+    session->ask = session->ask || (session->asked && session->now_ns >= session->ask_ns);
+    session->news = session->news || (session->news_sent && session->now_ns >= session->news_ns);
 }
 
 int64_t tide_session_deadline(const tide_session *session)
 {
-    bool waits = session != NULL && !session->closed &&
-                 ((session->asked && !session->ask) || (session->news_sent && !session->news));
-    return waits ? session->deadline_ns : INT64_MAX;
+    int64_t deadline = INT64_MAX;
+    if (session == NULL || session->closed) {
+        return INT64_MAX;
+    }
+    if (session->asked && !session->ask) {
+        deadline = session->ask_ns;
+    }
+    if (session->news_sent && !session->news && session->news_ns < deadline) {
+        deadline = session->news_ns;
+    }
+    return deadline;
 }
 
 void tide_session_notify(tide_session *session)

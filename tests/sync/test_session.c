@@ -438,6 +438,48 @@ START_TEST(news_are_told_again_until_a_question_comes)
 }
 END_TEST
 
+/* A question is lost, and news are told each second meanwhile: each waits for its own time. */
+START_TEST(news_do_not_put_off_a_question)
+{
+    test_bytes lost;
+    test_bytes none;
+
+    start_both();
+    test_talk(&a, &b);
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
+    tide_session_notify(a.session);
+    ck_assert_int_eq(test_hand(&b, test_take_kind(&a, TIDE__NEWS)), TIDE_OK);
+    lost = test_take_kind(&b, TIDE__WANT);
+    test_drop(&lost);
+    ck_assert_int_eq(tide_session_deadline(b.session), 2000 * MS);
+    tide_session_tick(b.session, 1000 * MS);
+    tide_session_notify(b.session);
+    lost = test_take_kind(&b, TIDE__NEWS);
+    test_drop(&lost);
+    ck_assert_int_eq(tide_session_deadline(b.session), 2000 * MS);
+    tide_session_tick(b.session, 2000 * MS - 1);
+    ck_assert(!test_take(&b, &none));
+    tide_session_tick(b.session, 2000 * MS);
+    ck_assert_int_eq(tide_session_deadline(b.session), 3000 * MS); /* of the news */
+    lost = test_take_kind(&b, TIDE__WANT);
+    test_drop(&lost);
+    ck_assert_int_eq(tide_session_deadline(b.session), 3000 * MS);
+    tide_session_tick(b.session, 3000 * MS);
+    ck_assert_int_eq(tide_session_deadline(b.session), 4000 * MS); /* of the question */
+    lost = test_take_kind(&b, TIDE__NEWS);
+    test_drop(&lost);
+    ck_assert(!test_take(&b, &none));
+    tide_session_tick(b.session, 4000 * MS);
+    test_talk(&a, &b);
+    items_are("x -");
+    ck_assert_int_eq(tide_session_deadline(b.session), 5000 * MS);
+    tide_session_tick(b.session, 5000 * MS);
+    test_talk(&a, &b);
+    both_complete();
+    ck_assert_int_eq(tide_session_deadline(b.session), INT64_MAX);
+}
+END_TEST
+
 START_TEST(a_lost_page_is_asked_for_again)
 {
     test_bytes page;
@@ -1652,6 +1694,7 @@ static void add_faults_of_the_link(Suite *suite)
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_question_is_asked_again_at_its_time);
     tcase_add_test(test, news_are_told_again_until_a_question_comes);
+    tcase_add_test(test, news_do_not_put_off_a_question);
     tcase_add_test(test, a_lost_page_is_asked_for_again);
     tcase_add_test(test, a_repeated_page_changes_nothing);
     tcase_add_test(test, an_old_page_in_a_new_session_changes_nothing);
