@@ -187,10 +187,10 @@ static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)
     return TIDE_OK;
 }
 
-/* Writes the record of a live or a deleted row: the two statements number their parameters alike. */
-static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, sqlite3_int64 row)
+/* Binds the record of a row: the statements number their parameters alike. */
+static int bind_record(tide__apply *apply, tide__model *m, sqlite3_stmt *statement,
+                       const tide_change *change, sqlite3_int64 row)
 {
-    sqlite3_stmt *statement = m->statements[change->deleted ? TIDE__STAMP_GONE : TIDE__STAMP];
     sqlite3_int64 device = 0;
     tide_time next = 0;
     int rc = tide__device_id(apply->sync, change->version_device, 0, &device);
@@ -206,7 +206,38 @@ static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, 
     bind_integer(apply, statement, 4, change->version);
     bind_integer(apply, statement, 5, device);
     bind_integer(apply, statement, 6, apply->source);
-    return run(apply, statement);
+    return TIDE_OK;
+}
+
+/* Writes the record of a live or a deleted row. */
+static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, sqlite3_int64 row)
+{
+    sqlite3_stmt *statement = m->statements[change->deleted ? TIDE__STAMP_GONE : TIDE__STAMP];
+    int rc = bind_record(apply, m, statement, change, row);
+    return rc == TIDE_OK ? run(apply, statement) : rc;
+}
+
+/* The same for a row that was just inserted. A record under its number is of a row that REPLACE took away and told no
+ * trigger: its key gets a tombstone first. */
+static int stamp_new(tide__apply *apply, tide__model *m, const tide_change *change,
+                     sqlite3_int64 row)
+{
+    sqlite3_stmt *statement = m->statements[TIDE__STAMP_NEW];
+    tide_time next = 0;
+    int rc = bind_record(apply, m, statement, change, row);
+    if (rc == TIDE_OK) {
+        rc = run(apply, statement);
+    }
+    if (rc != TIDE_OK || sqlite3_changes(apply->sync->db) == 1) {
+        return rc;
+    }
+    rc = next_stamp(apply, m, &next);
+    if (rc == TIDE_OK) {
+        bind_integer(apply, m->statements[TIDE__DISPLACED], 1, row);
+        bind_integer(apply, m->statements[TIDE__DISPLACED], 2, next);
+        rc = run(apply, m->statements[TIDE__DISPLACED]);
+    }
+    return rc == TIDE_OK ? stamp(apply, m, change, row) : rc;
 }
 
 static int write_live(tide__apply *apply, tide__model *m, const tide_change *change,
@@ -223,8 +254,8 @@ static int write_live(tide__apply *apply, tide__model *m, const tide_change *cha
     }
     int rc = run_one(apply, statement);
     if (rc == TIDE_OK) {
-        rc = stamp(apply, m, change,
-                   here->alive ? here->row : sqlite3_last_insert_rowid(apply->sync->db));
+        rc = here->alive ? stamp(apply, m, change, here->row)
+                         : stamp_new(apply, m, change, sqlite3_last_insert_rowid(apply->sync->db));
     }
     if (rc == TIDE_OK && here->gone) {
         rc = run_with_key(apply, m->statements[TIDE__UNSTAMP_GONE], &change->key);

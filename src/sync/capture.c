@@ -210,6 +210,13 @@ static char *row_alive(const tide__model *m)
                            m->table, m->row, m->row, m->key, m->key);
 }
 
+/* The old key belongs to no row: a trigger of somebody else may have put it back before ours. */
+static char *key_free(const tide__model *m)
+{
+    return sqlite3_mprintf(" AND NOT EXISTS (SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\")",
+                           m->table, m->key, m->key);
+}
+
 static char *insert_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
@@ -237,14 +244,20 @@ static void update_head(sqlite3_str *s, const tide__model *m)
     sqlite3_str_appendf(s, " ON");
 }
 
-/* A change of what travels, under the same key and row number. */
+/* A change of what travels, under the same key and row number. What else changes is for the next trigger, which
+ * must find the record as it was: SQLite fires the trigger first that was made last. */
 static char *update_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    update_head(s, m);
-    trigger_body(s, m, "");
-    stamp_row(s, m, next);
-    sqlite3_str_appendf(s, "END");
+    char *same = sqlite3_mprintf(" AND NEW.\"%w\" IS OLD.\"%w\" AND NEW.\"%w\" = OLD.\"%w\"",
+                                 m->key, m->key, m->row, m->row);
+    if (same != NULL) {
+        update_head(s, m);
+        trigger_body(s, m, same);
+        stamp_row(s, m, next);
+        sqlite3_str_appendf(s, "END");
+    }
+    sqlite3_free(same);
     return sqlite3_str_finish(s);
 }
 
@@ -253,7 +266,7 @@ static char *rekey_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
     char *alive = row_alive(m);
-    char *changed = sqlite3_mprintf(" AND NEW.\"%w\" IS NOT OLD.\"%w\"", m->key, m->key);
+    char *changed = key_free(m);
     char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
     char *condition =
         sqlite3_mprintf("%s AND (NEW.\"%w\" IS NOT OLD.\"%w\" OR NEW.\"%w\" <> OLD.\"%w\")", alive,
@@ -266,11 +279,12 @@ static char *rekey_trigger(const tide__model *m, const char *next)
         stamp_displaced(s, m, next, own);
         stamp_gone(s, m, next, changed);
         stamp_row(s, m, next);
-        sqlite3_str_appendf(s,
-                            "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
-                            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" "
-                            "AND row <> NEW.\"%w\";\nEND",
-                            m->resource, m->key, m->resource, m->row, m->row);
+        sqlite3_str_appendf(
+            s,
+            "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
+            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND NOT EXISTS "
+            "(SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\");\nEND",
+            m->resource, m->key, m->resource, m->row, m->table, m->row, m->row);
     }
     sqlite3_free(alive);
     sqlite3_free(changed);
@@ -282,12 +296,19 @@ static char *rekey_trigger(const tide__model *m, const char *next)
 static char *delete_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    trigger_head(s, m, "delete");
-    sqlite3_str_appendf(s, "DELETE ON");
-    trigger_body(s, m, "");
-    stamp_gone(s, m, next, "");
-    sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\";\nEND",
-                        m->resource, m->row);
+    char *gone = key_free(m);
+    if (gone != NULL) {
+        trigger_head(s, m, "delete");
+        sqlite3_str_appendf(s, "DELETE ON");
+        trigger_body(s, m, "");
+        stamp_gone(s, m, next, gone);
+        sqlite3_str_appendf(
+            s,
+            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND NOT EXISTS "
+            "(SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\");\nEND",
+            m->resource, m->row, m->table, m->row, m->row);
+    }
+    sqlite3_free(gone);
     return sqlite3_str_finish(s);
 }
 
@@ -325,9 +346,8 @@ static const char *const repairs[] = {
     /* $R resource, $T table, $I row number, $K key, $N next stamp */
     /* a record whose key lives nowhere any more becomes a tombstone, */
     "INSERT INTO main.\"tidemark_$R_gone\" SELECT r.key, n.next + row_number() OVER (ORDER BY r.row), NULL, "
-    "0, 0 FROM (SELECT $N AS next) n CROSS JOIN main.\"tidemark_$R_rows\" r "
-    "WHERE NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key) "
-    "AND NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = r.key) "
+    "0, 0 FROM (SELECT $N AS next) n CROSS JOIN (SELECT key, min(row) AS row FROM main.\"tidemark_$R_rows\" "
+    "GROUP BY key) r WHERE NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = r.key) "
     "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_gone\" g WHERE g.key = r.key)",
     /* the newest stamp may be of a record that goes now, */
     "UPDATE main.tidemark_state SET floor = max(floor, "
@@ -344,15 +364,20 @@ static const char *const repairs[] = {
     "n.next + row_number() OVER (ORDER BY t.\"$I\"), NULL, 0, 0 "
     "FROM (SELECT $N AS next) n CROSS JOIN main.\"$T\" t "
     "WHERE NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_rows\" r WHERE r.row = t.\"$I\")",
+    /* a row that lives is newer than the tombstone of its key, */
+    "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, device = 0, source = 0, stamp = x.stamp FROM "
+    "(SELECT r.row, n.next + row_number() OVER (ORDER BY r.row) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
+    "main.\"tidemark_$R_rows\" r JOIN main.\"tidemark_$R_gone\" g ON g.key = r.key WHERE "
+    "ifnull(r.version, r.stamp) <= ifnull(g.version, g.stamp)) x WHERE x.row = \"tidemark_$R_rows\".row",
     /* and a key that lives has no tombstone. */
     "DELETE FROM main.\"tidemark_$R_gone\" AS g WHERE EXISTS "
     "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = g.key)",
 };
 
-/* Other columns travel than before: every row of ours has changed for the others. Not so for shared models,
+/* Every row of ours may have changed for the others. Not so for shared models,
  * where a newer version would undo what others wrote; there a new column travels with the next change. */
 static const char restamp[] =
-    "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, stamp = x.stamp FROM (SELECT r.row, n.next + "
+    "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, source = 0, stamp = x.stamp FROM (SELECT r.row, n.next + "
     "row_number() OVER (ORDER BY r.stamp) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
     "main.\"tidemark_$R_rows\" r WHERE r.device = 0) x WHERE x.row = \"tidemark_$R_rows\".row";
 
@@ -407,9 +432,9 @@ static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
     return rc;
 }
 
-/* Whether the model was captured before with other columns. That it was, the insert trigger tells;
- * with which, the head of the update trigger. With none there is no such trigger. */
-static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
+/* Whether rows may have changed for the others without a trigger that saw it: records are there, and the triggers are
+ * not, or are of other columns. The head of the update trigger tells which; with none there is no such trigger. */
+static int changed_unseen(tide_sync *sync, const tide__model *m, bool *changed)
 {
     sqlite3_stmt *statement = NULL;
     sqlite3_str *s = sqlite3_str_new(NULL);
@@ -425,10 +450,11 @@ static int columns_changed(tide_sync *sync, const tide__model *m, bool *changed)
     int rc = tide__sql_prepare_made(
         sync->db,
         sqlite3_mprintf(
-            "SELECT 1 FROM main.sqlite_master i LEFT JOIN main.sqlite_master u ON "
-            "u.type = 'trigger' AND u.name = 'tidemark_%q_update' WHERE i.type = 'trigger' AND "
-            "i.name = 'tidemark_%q_insert' AND substr(ifnull(u.sql, 'none'), 1, length(%Q)) <> %Q",
-            m->resource, m->resource, head, head),
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM main.\"tidemark_%w_rows\") AND (NOT EXISTS "
+            "(SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND "
+            "name = 'tidemark_%q_insert') OR substr(ifnull((SELECT sql FROM main.sqlite_master WHERE "
+            "type = 'trigger' AND name = 'tidemark_%q_update'), 'none'), 1, length(%Q)) <> %Q)",
+            m->resource, m->resource, m->resource, head, head),
         &statement, &sync->detail);
     sqlite3_free(head);
     if (rc == TIDE_OK) {
@@ -460,10 +486,10 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     bool changed = false;
     int rc = make_tables(sync, m);
     if (rc == TIDE_OK) {
-        rc = reconcile(sync, m, next);
+        rc = changed_unseen(sync, m, &changed);
     }
     if (rc == TIDE_OK) {
-        rc = columns_changed(sync, m, &changed);
+        rc = reconcile(sync, m, next);
     }
     if (rc == TIDE_OK && changed && m->ownership == TIDE_DEVICE_OWNED) {
         rc = run_for(sync, m, next, restamp);

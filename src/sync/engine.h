@@ -33,7 +33,9 @@ enum {
     TIDE__INSERT,
     TIDE__UPDATE,
     TIDE__DELETE,
-    TIDE__STAMP, /* capture's own records */
+    TIDE__STAMP_NEW, /* capture's own records: of a row number that has none, */
+    TIDE__DISPLACED, /* of a row that REPLACE took away under that number, */
+    TIDE__STAMP,
     TIDE__UNSTAMP,
     TIDE__STAMP_GONE,
     TIDE__UNSTAMP_GONE,
