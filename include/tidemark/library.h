@@ -1,19 +1,27 @@
-/* tidemark/library.h - a library: a folder with database.db (SQLite: the rows) and sync.mdb (the marks).
+/* tidemark/library.h - a library: a folder with database.db (SQLite, rows) and sync.mdb (marks).
  *
- * Opening one brings engine, store and watermarks together and registers the built-in models, in this
- * order:
+ * Opening one brings engine, store and watermarks together and registers the built-in models, in
+ * this order:
  *
- *     resource  table      columns besides the key uuid                          depends on
- *     device    devices    name                                                  -
- *     location  locations  device_uuid, name, path                               device
- *     entry     entries    location_uuid, parent_uuid, name, kind, size, mtime   location
- *     volume    volumes    device_uuid, name, mount_point, file_system, total_bytes   device
+ *     resource  table      columns besides the key uuid                       depends on
+ *     device    devices    name                                               -
+ *     location  locations  device_uuid, name, path                            device
+ *     entry     entries    location_uuid, parent_uuid, name, kind, size,      location
+ *                          mtime
+ *     volume    volumes    device_uuid, name, mount_point, file_system,       device
+ *                          total_bytes
  *
- * All are device-owned. entries.kind is 'file', 'folder', 'link' or 'other', entries.mtime a canonical time
- * (tidemark/time.h); `tidemark index` fills them. A database that another program made with tables of these names is taken as it is:
- * missing columns are added, and devices.last_state_watermark and devices.last_shared_watermark, the two
- * global marks of an older protocol, are dropped with the notice "Sync protocol updated, performing
- * initial sync...".
+ * All are device-owned. entries.kind is 'file', 'folder', 'link' or 'other', entries.mtime a
+ * canonical time (tidemark/time.h); `tidemark index` fills them.
+ *
+ * A database that another program made can become a library, by TIDE_CREATE_LIBRARY or, if it has a
+ * table `devices`, by being opened. Of the four tables those that are missing are made. Those that
+ * are there keep their rows; each must be an ordinary table with an INTEGER PRIMARY KEY and a
+ * column `uuid` that is NOT NULL and UNIQUE on its own (TIDE_EMODEL). They are changed in these
+ * ways and no other: columns that are missing are added; devices.last_state_watermark and
+ * devices.last_shared_watermark, the two global marks of an older protocol, are dropped with their
+ * indexes and the notice "Sync protocol updated, performing initial sync..."; and capture adds its
+ * triggers (tidemark/model.h). The database is in WAL mode from then on.
  */
 #ifndef TIDEMARK_LIBRARY_H
 #define TIDEMARK_LIBRARY_H
@@ -33,26 +41,38 @@ extern "C" {
 typedef struct tide_library tide_library;
 
 enum {
-    TIDE_CREATE_LIBRARY = 1u
-}; /* flag: make folder, database and store where they are missing */
+    TIDE_CREATE_LIBRARY = 1u, /* flag: make folder, database and store where they are missing */
+    TIDE_NEW_LIBRARY = 2u     /* flag, with the other one: it must not be a library yet */
+};
 
 typedef struct tide_library_options {
     uint32_t size;                 /* sizeof; set by tide_library_options_init */
-    uint32_t flags;                /* 0 or TIDE_CREATE_LIBRARY */
+    uint32_t flags;                /* 0, TIDE_CREATE_LIBRARY, or both */
     const char *device_name;       /* of a new library; NULL: the host's name */
-    const tide_sync_options *sync; /* device, library, clock, events; NULL: defaults. Its detail receives
-                                      one line when tide_library_open fails. */
-    const tide_options *store; /* NULL: defaults */
+    const tide_sync_options *sync; /* device, library, clock, events; NULL: defaults. Its detail
+                                      receives one line when tide_library_open fails. */
+    const tide_options *store;     /* NULL: defaults */
 } tide_library_options;
 
 TIDE_API void tide_library_options_init(tide_library_options *options);
 
-/* Opens the library in the folder `path`.
- * The reason of a failure goes to options->sync->detail, wherever it arose.
- * TIDE_OK; TIDE_ENOENT: no such folder, or nothing in it that is a library; TIDE_EFORMAT: database.db or
- * sync.mdb is something else; the errors of tide_open, tide_sync_open and tide_sync_register. Nothing is
- * changed on failure, except that files of a library may be left where none was, and that a database may have been
- * given its identity. */
+/* Opens the library in the folder `path`, whose own path from the root may have 492 bytes, and 451
+ * to make one (SQLite takes 512 for a file and what it puts beside it). Reading needs the right to
+ * write, too: readers of LMDB and SQLite announce themselves in files.
+ *
+ * The reason of a failure goes to options->sync->detail, wherever it arose. TIDE_OK; TIDE_CONFLICT:
+ * TIDE_NEW_LIBRARY, and it is a library already (of several that try at once, one gets TIDE_OK);
+ * TIDE_ENOENT: no such folder; TIDE_EFORMAT: `path` is there and is no library, or database.db or
+ * sync.mdb is something else; TIDE_EMODEL: a table does not fit; TIDE_ECORRUPT: also a database
+ * whose capture has lost its state; TIDE_EBUSY: also a folder in which another program has been
+ * making a library for five seconds; TIDE_EINVAL: also a path that is too long; the errors of
+ * tide_open, tide_sync_open and tide_sync_register.
+ *
+ * A failure changes nothing that can be told before: all that needs no writing is checked first.
+ * Files and the folder that this call has made are gone again. If writing itself fails while the
+ * database of another program becomes a library (a full disk, a lock), that may have its identity,
+ * columns and WAL mode already; it is not a library before all is done, and another call with
+ * TIDE_CREATE_LIBRARY goes on from there. */
 TIDE_API int tide_library_open(const char *path, const tide_library_options *options,
                                tide_library **out);
 TIDE_API void tide_library_close(tide_library *library); /* NULL is allowed */

@@ -170,7 +170,7 @@ typedef struct cli_library {
 
 typedef struct cli_library_request {
     const char *path;
-    bool create;
+    uint32_t flags;            /* of tide_library_options */
     const char *device_name;   /* NULL: the host's */
     const unsigned char *join; /* id of the library to belong to; NULL: its own or a new one */
     tide_event_fn *event;
@@ -181,10 +181,8 @@ typedef struct cli_library_request {
 int cli_library_open(cli_call *call, const cli_library_request *request, cli_library *library);
 void cli_library_close(cli_library *library);
 
-enum { CLI_NO_LIBRARY = 0, CLI_EMPTY_FOLDER = 1, CLI_IS_LIBRARY = 2, CLI_OTHER_FOLDER = 3 };
-
-/* What lies at `path`, without opening anything. */
-int cli_library_look(const char *path);
+/* Whether there is nothing at `path`, or an empty folder. */
+bool cli_library_absent(const char *path);
 
 /* ---- command_store.c: opening stores ---------------------------------------------------------------- */
 

@@ -45,16 +45,15 @@ static int run_init(cli_call *call)
 {
     const char *join = cli_option_value(call, "join");
     const char *name = cli_option_value(call, "name");
-    cli_library_request request = {.path = call->operands[0], .create = true, .device_name = name};
+    cli_library_request request = {.path = call->operands[0],
+                                   .flags = TIDE_CREATE_LIBRARY | TIDE_NEW_LIBRARY,
+                                   .device_name = name};
     cli_library library;
     uuid_t joined;
     int rc;
 
     if (name != NULL && (name[0] == '\0' || !cli_utf8_valid(name))) {
         return cli_fail(call, CLI_USAGE, "--name '%s': empty or not valid UTF-8", name);
-    }
-    if (cli_library_look(request.path) == CLI_IS_LIBRARY) {
-        return cli_fail(call, CLI_NO, "%s: is a library already", request.path);
     }
     if (join != NULL) {
         rc = read_library_id(call, join, joined);

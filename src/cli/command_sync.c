@@ -190,7 +190,7 @@ static int open_side(exchange *x, int index, const unsigned char *join)
 {
     side *s = &x->sides[index];
     cli_library_request request = {.path = x->call->operands[index],
-                                   .create = join != NULL,
+                                   .flags = join != NULL ? TIDE_CREATE_LIBRARY : 0,
                                    .join = join,
                                    .event = on_event,
                                    .event_ctx = s};
@@ -204,8 +204,7 @@ static int open_libraries(exchange *x)
 {
     cli_call *call = x->call;
     const char *second = call->operands[SECOND];
-    int look = cli_library_look(second);
-    bool joins = look == CLI_NO_LIBRARY || look == CLI_EMPTY_FOLDER;
+    bool joins = cli_library_absent(second);
     int rc = refuse_same_folder(call);
 
     if (rc == CLI_YES) {

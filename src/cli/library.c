@@ -7,7 +7,6 @@
 #include "cli/cli.h"
 
 #include <dirent.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +35,20 @@ static void on_store_notice(void *ctx, int code, const char *text)
     }
 }
 
+/* Where the library names the folder itself, its words are the whole line. */
+static int fail_opening(const cli_library *library, int code, const char *detail)
+{
+    size_t length = strlen(library->path);
+
+    if (strncmp(detail, library->path, length) == 0 && strncmp(detail + length, ": ", 2) == 0) {
+        return cli_fail(library->call, cli_exit_of(code), "%s", detail);
+    }
+    if (code == TIDE_CONFLICT) {
+        return cli_fail(library->call, CLI_NO, "%s: is a library already", library->path);
+    }
+    return cli_fail_code(library->call, code, library->path, detail);
+}
+
 int cli_library_open(cli_call *call, const cli_library_request *request, cli_library *library)
 {
     tide_library_options options;
@@ -56,7 +69,7 @@ int cli_library_open(cli_call *call, const cli_library_request *request, cli_lib
     tide_library_options_init(&options);
     tide_sync_options_init(&sync);
     tide_options_init(&store);
-    options.flags = request->create ? TIDE_CREATE_LIBRARY : 0;
+    options.flags = request->flags;
     options.device_name = request->device_name;
     options.sync = &sync;
     options.store = &store;
@@ -70,7 +83,7 @@ int cli_library_open(cli_call *call, const cli_library_request *request, cli_lib
 
     rc = tide_library_open(request->path, &options, &library->handle);
     if (rc != TIDE_OK) {
-        return cli_fail_code(call, rc, library->path, detail[0] != '\0' ? detail : library->notice);
+        return fail_opening(library, rc, detail[0] != '\0' ? detail : library->notice);
     }
     if (library->notice[0] != '\0') {
         cli_note(call, "%s: %s", library->path, library->notice);
@@ -91,51 +104,36 @@ void cli_library_close(cli_library *library)
 
 /* ---- looking ---------------------------------------------------------------------------------------- */
 
-/* Whether the folder's database has been captured. The store beside it may be missing: it is made anew. */
-static bool has_captured_database(const char *folder)
+/* What a crash left of a library that was just being made does not count. */
+static bool is_litter(const char *name)
 {
-    sqlite3 *db = NULL;
-    char *path = NULL;
-    bool captured;
+    static const char *const beginnings[] = {"database.db.new-", "sync.mdb.new"};
 
-    if (asprintf(&path, "%s/database.db", folder) < 0) {
-        return false;
+    for (size_t i = 0; i < 2; i++) {
+        if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0) {
+            return true;
+        }
     }
-    captured = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
-               sqlite3_exec(db, "SELECT device FROM tidemark_state", NULL, NULL, NULL) == SQLITE_OK;
-    sqlite3_close(db);
-    free(path);
-    return captured;
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* What a crash left of a library that was just being made does not count. */
-static bool is_empty_folder(const char *path)
+bool cli_library_absent(const char *path)
 {
-    static const char litter[] = "database.db.new";
-    DIR *folder = opendir(path);
+    struct stat status;
+    DIR *folder;
     const struct dirent *entry;
     bool empty = true;
 
+    if (lstat(path, &status) != 0) {
+        return true;
+    }
+    folder = opendir(path);
     if (folder == NULL) {
         return false;
     }
     while (empty && (entry = readdir(folder)) != NULL) {
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                strncmp(entry->d_name, litter, sizeof litter - 1) == 0;
+        empty = is_litter(entry->d_name);
     }
     closedir(folder);
     return empty;
-}
-
-int cli_library_look(const char *path)
-{
-    struct stat status;
-
-    if (lstat(path, &status) != 0) {
-        return CLI_NO_LIBRARY;
-    }
-    if (has_captured_database(path)) {
-        return CLI_IS_LIBRARY;
-    }
-    return is_empty_folder(path) ? CLI_EMPTY_FOLDER : CLI_OTHER_FOLDER;
 }

@@ -320,14 +320,23 @@ echo two >dir/sub/file
 echo three >dir/sub/deeper/file
 ln -s /nowhere dir/link
 expect 'a library that is not there' 3 '' \
-    'tidemark: status: lib: no such file or folder (No such file or directory)' \
-    tidemark status lib
+    'tidemark: status: lib: No such file or directory' tidemark status lib
 expect 'init' 0 'library  UUID
 device   UUID' '' tidemark init lib --name laptop
 expect 'init of a library' 1 '' 'tidemark: init: lib: is a library already' tidemark init lib
-expect 'a folder that is no library' 3 '' \
-    'tidemark: index: dir: no such file or folder (not a library: it has no database.db)' \
-    tidemark index dir dir
+expect 'a folder that is no library' 5 '' \
+    'tidemark: index: dir: not a library: it has no database.db' tidemark index dir dir
+expect 'a file that is no library' 5 '' \
+    'tidemark: status: junk: not a library: it is no folder' tidemark status junk
+expect 'a file that cannot become one' 5 '' \
+    'tidemark: init: junk: not a library: it is no folder' tidemark init junk
+mkdir empty
+: >empty/database.db
+expect 'an empty database' 5 '' \
+    'tidemark: status: empty: not a library: its database.db is empty' tidemark status empty
+expect 'a library to join that is none' 5 '' \
+    'tidemark: init: dir: not a library: it has no database.db' tidemark init newlib --join dir
+expect 'nothing was made' 1 '' '' test -e newlib
 expect 'index of what is not there' 3 '' 'tidemark: index: no: No such file or directory' \
     tidemark index lib no
 expect 'index of a file' 3 '' 'tidemark: index: junk: Not a directory' tidemark index lib junk
@@ -402,11 +411,9 @@ expect 'a library with itself' 2 '' 'tidemark: sync: ./lib: is the same library 
 expect 'different libraries' 3 '' \
     'tidemark: sync: around/lib: is of library UUID, and lib of UUID' tidemark sync lib around/lib
 expect 'a first library that is not there' 3 '' \
-    'tidemark: sync: no: no such file or folder (No such file or directory)' \
-    tidemark sync no lib
-expect 'a second one that is no library' 3 '' \
-    'tidemark: sync: dir: no such file or folder (not a library: it has no database.db)' \
-    tidemark sync lib dir
+    'tidemark: sync: no: No such file or directory' tidemark sync no lib
+expect 'a second one that is no library' 5 '' \
+    'tidemark: sync: dir: not a library: it has no database.db' tidemark sync lib dir
 cp -r lib copy
 expect 'a copy of the library' 3 '' 'tidemark: sync: copy: is the same device as lib, a copy of it' \
     tidemark sync lib copy
@@ -482,10 +489,74 @@ if command -v sqlite3 >/dev/null 2>&1; then
 device   UUID' 'tidemark: init: old: Sync protocol updated, performing initial sync...' \
         tidemark init old
     expect 'once' 1 '' 'tidemark: init: old: is a library already' tidemark init old
+    mkdir misfit
+    sqlite3 misfit/database.db "CREATE TABLE devices(id INTEGER PRIMARY KEY, uuid TEXT UNIQUE)"
+    cksum misfit/database.db >sum.txt
+    expect 'one that does not fit' 3 '' \
+        'tidemark: init: misfit: unknown model, or one that does not fit its table (misfit/database.db: model device: devices.uuid must be a NOT NULL column other than the primary key)' \
+        tidemark init misfit
+    expect 'is left as it is' 0 "$(cat sum.txt)" '' cksum misfit/database.db
+    expect 'and alone' 0 database.db '' ls misfit
+    tidemark init lost >/dev/null
+    sqlite3 lost/database.db 'DROP TABLE tidemark_state'
+    expect 'a capture that lost its state' 5 '' \
+        'tidemark: status: lost: damaged data (lost/database.db: its changes were captured, but tidemark_state has no row)' \
+        tidemark status lost
 else
     skip 'a database of another program: no sqlite3'
 fi
 
+mkdir text
+echo 'this is no database at all, and long enough to be looked at' >text/database.db
+expect 'a text as database' 5 '' \
+    'tidemark: init: text: not a file of this kind, or of another format version (text/database.db: file is not a database)' \
+    tidemark init text
+expect 'stays alone' 0 database.db '' ls text
+mkdir half
+echo 'this is no store' >half/sync.mdb
+expect 'marks that are none' 5 '' \
+    'tidemark: init: half: not a file of this kind, or of another format version (FOLDER/half/sync.mdb: too short for a store)' \
+    tidemark init half
+expect 'stay alone' 0 sync.mdb '' ls half
+
+# A full disk: no file may grow beyond 64 KiB, which is too little for a database, or for marks.
+expect 'no room' 3 '' 1 sh -c 'trap "" XFSZ; ulimit -f 128; "$0" init full --name first 2>&1 >/dev/null |
+    grep -c "^tidemark: init: full: " >&2; "$0" init full --name first 2>/dev/null' "$program"
+expect 'nothing is left' 1 '' '' test -e full
+expect 'another try' 0 'library  UUID
+device   UUID' '' tidemark init full --name second
+
+# Of many that make one library at once, one has made it.
+i=0
+while [ $i -lt 8 ]; do
+    { tidemark init race --name $i >race.$i 2>&1; echo $? >>race.$i; } &
+    i=$((i + 1))
+done
+wait
+expect 'one has made it' 0 'device   UUID
+library  UUID' '' sh -c 'cat race.? | grep -v -e "^[01]$" -e "race: is a library already$" | sort'
+expect 'and says so, the others not' 0 '01111111' '' \
+    sh -c 'cat race.? | grep "^[0-9]*$" | sort | tr -d "\n"'
+
+expect 'a path like a URI' 0 'library  UUID
+device   UUID' '' tidemark init file:lib%41
+expect 'is a path' 0 'database.db
+sync.mdb
+sync.mdb-lock' '' ls file:lib%41
+expect 'also for sync' 0 complete 'tidemark: sync: file:other: made as a new device of the library of file:lib%41' \
+    sh -c '"$0" sync file:lib%41 file:other | tail -n 1' "$program"
+
+long=$folder
+while [ ${#long} -lt 440 ]; do
+    long=$long/aaaaaaaaaaaaaaa
+done
+mkdir -p "$long"
+expect 'a path that is too long' 2 '' \
+    "tidemark: init: <L>/bbbbbbbbbbbbbbbbbbbbbbbbbbb: invalid argument (<L>: name too long: <N> bytes from the root, SQLite takes 451)" \
+    sh -c '"$0" init "$1/bbbbbbbbbbbbbbbbbbbbbbbbbbb" 2>err.txt; rc=$?
+        sed -e "s|$1|<L>|; s|(.*bbb: name|(<L>: name|; s|long: [0-9]*|long: <N>|" err.txt >&2; exit $rc' \
+    "$program" "$long"
+expect 'leaves nothing' 0 '' '' ls "$long"
 tidemark init damaged >/dev/null
 echo 'this is no database at all, and long enough to be looked at' >damaged/database.db
 rm -f damaged/database.db-*
