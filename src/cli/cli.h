@@ -20,7 +20,7 @@
 
 #define CLI_OPERANDS_MAX 8
 #define CLI_OPTIONS_MAX 16
-#define CLI_MESSAGE_MAX 2048 /* bytes of an error line; the rest is cut off */
+#define CLI_MESSAGE_MAX 2048 /* bytes of an error line; a longer one loses its middle */
 #define CLI_UUID_TEXT 37     /* bytes of a UUID's text with its NUL */
 #define CLI_AGE_TEXT 32
 
@@ -81,6 +81,9 @@ int cli_fail_errno(cli_call *call, int error, const char *thing);
 int cli_fail_memory(cli_call *call);
 
 int cli_exit_of(int code); /* the exit code for a code of the library */
+
+/* Control characters become '?': paths and peers may have them, and a line shall stay one. */
+void cli_make_one_line(char *text);
 
 /* Prints a line of talk at once. */
 void cli_note(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));

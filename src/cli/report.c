@@ -1,13 +1,15 @@
 /* report.c - what goes to stderr: the one line of an error, talk, and progress.
  *
- * Texts come from paths, peers and damaged files; control characters in them are shown as '?', so that a
- * line stays one line and no terminal is told what to do.
+ * Texts come from paths, peers and damaged files; control characters in them are shown as '?', so
+ * that a line stays one line and no terminal is told what to do. What is wrong stands at the end of
+ * a line and what it is about at the front, so a line that is too long is cut in the middle.
  */
 #include "cli/cli.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,7 +17,7 @@
 #define PROGRESS_STEP_S 0.2
 #define PROGRESS_WIDTH 78
 
-static void make_one_line(char *text)
+void cli_make_one_line(char *text)
 {
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
@@ -24,6 +26,43 @@ static void make_one_line(char *text)
             *text = '?';
         }
     }
+}
+
+/* Between two characters, if it is UTF-8. */
+static void cut_middle(char line[CLI_MESSAGE_MAX], const char *text, size_t length)
+{
+    const size_t most = (CLI_MESSAGE_MAX - sizeof "...") / 2;
+    size_t head = most;
+    const char *tail = text + length - most;
+
+    for (int i = 0; i < 3 && ((unsigned char)text[head] & 0xc0) == 0x80; i++) {
+        head--;
+    }
+    for (int i = 0; i < 3 && ((unsigned char)*tail & 0xc0) == 0x80; i++) {
+        tail++;
+    }
+    snprintf(line, CLI_MESSAGE_MAX, "%.*s...%s", (int)head, text, tail);
+}
+
+static void format_line(char line[CLI_MESSAGE_MAX], const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void format_line(char line[CLI_MESSAGE_MAX], const char *format, va_list arguments)
+{
+    char *text = NULL;
+    int length = vasprintf(&text, format, arguments);
+
+    if (length < 0) {
+        snprintf(line, CLI_MESSAGE_MAX, "%s", strerror(ENOMEM));
+        return;
+    }
+    if (length < CLI_MESSAGE_MAX) {
+        memcpy(line, text, (size_t)length + 1);
+    } else {
+        cut_middle(line, text, (size_t)length);
+    }
+    free(text);
+    cli_make_one_line(line);
 }
 
 int cli_exit_of(int code)
@@ -49,9 +88,8 @@ int cli_fail(cli_call *call, int code, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(call->message, sizeof call->message, format, arguments);
+    format_line(call->message, format, arguments);
     va_end(arguments);
-    make_one_line(call->message);
     return code;
 }
 
@@ -112,9 +150,8 @@ void cli_note(cli_call *call, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    format_line(text, format, arguments);
     va_end(arguments);
-    make_one_line(text);
     hide_progress(call);
     fprintf(stderr, "tidemark: %s: %s\n", call->command->name, text);
 }
@@ -167,7 +204,7 @@ void cli_progress(cli_call *call, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    make_one_line(text);
+    cli_make_one_line(text);
     fprintf(stderr, "\r%-*s", PROGRESS_WIDTH, text);
     call->progress_visible = true;
     clock_gettime(CLOCK_MONOTONIC, &call->shown);

@@ -557,6 +557,15 @@ expect 'a path that is too long' 2 '' \
         sed -e "s|$1|<L>|; s|(.*bbb: name|(<L>: name|; s|long: [0-9]*|long: <N>|" err.txt >&2; exit $rc' \
     "$program" "$long"
 expect 'leaves nothing' 0 '' '' ls "$long"
+wide=$(printf '%0250d' 0)
+wide=$wide/$wide/$wide/$wide
+wide=$wide/$wide/$wide
+tidemark status "$wide" 2>err.txt
+expect 'an error line about a longer path' 0 3 '' echo $?
+expect 'ends with the reason' 0 'No such file or directory)' '' \
+    sh -c 'sed "s/.*: \([^:]*\)$/\1/" err.txt'
+expect 'and is not endless' 0 '' '' test "$(wc -c <err.txt)" -lt 2100
+
 tidemark init damaged >/dev/null
 echo 'this is no database at all, and long enough to be looked at' >damaged/database.db
 rm -f damaged/database.db-*
