@@ -107,6 +107,10 @@ bool cli_print(cli_call *call, const char *format, ...) __attribute__((format(pr
 bool cli_print_json(cli_call *call,
                     json_t *object); /* one line; takes the reference; NULL: no memory */
 
+/* The same for one line with texts of others in it: adds its end, and control characters become
+ * '?'. */
+bool cli_print_line(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Flushes, and returns `code`, or CLI_FAILURE with its line when not everything could be written. */
 int cli_output_finish(cli_call *call, int code);
 
@@ -151,9 +155,11 @@ void cli_new_uuid(uuid_t out); /* a random one */
 
 bool cli_utf8_valid(const char *text);
 
-/* A copy of a file name or path that is valid UTF-8: as it is if it was, otherwise with each byte that does
- * not belong as \xNN and each backslash as \x5C. NULL: no memory. The caller frees it. */
+/* A copy of a file name or path as valid UTF-8, another one for each: as it is if it is plain,
+ * otherwise with each byte that does not belong, and each backslash, as \xNN, N being 0 to 9 or A
+ * to F. Plain is valid UTF-8 that has no \xNN yet. NULL: no memory. The caller frees it. */
 char *cli_utf8_escape(const char *text);
+bool cli_utf8_plain(const char *text);
 
 /* ---- library.c: opening libraries ------------------------------------------------------------------ */
 

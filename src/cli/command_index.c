@@ -8,8 +8,8 @@
  * removals with each folder after what is in it. A run that is broken off leaves what it has committed,
  * and the next one goes on from there.
  *
- * Sizes are those of files and links; a folder has 0. A name that is not valid UTF-8 is stored as
- * cli_utf8_escape writes it.
+ * Sizes are those of files and links; a folder has 0. Names and paths are stored as cli_utf8_escape
+ * writes them.
  */
 #include "cli/index.h"
 
@@ -26,7 +26,7 @@ typedef struct indexing {
     cli_library *library;
     cli_writer writer;
     char *folder;       /* realpath of DIR */
-    char *shown_folder; /* the same as valid UTF-8 */
+    char *shown_folder; /* the same as it is stored */
     uuid_t location;
     bool location_is_new;
     cli_known *known;
@@ -194,7 +194,7 @@ static int on_entry(void *ctx, const cli_folder *folder, const char *name,
     char *stored = NULL;
     int rc;
 
-    if (!cli_utf8_valid(name)) {
+    if (!cli_utf8_plain(name)) {
         stored = cli_utf8_escape(name);
         if (stored == NULL) {
             return cli_fail_memory(run->call);
@@ -292,13 +292,15 @@ static void print_summary(indexing *run)
 
     if (run->unreadable > 0) {
         cli_note(call,
-                 "%s: %" PRIu64 " folders could not be read; %" PRIu64
-                 " rows below them were left as they are",
+                 "%s: folders that could not be read: %" PRIu64
+                 "; rows below them, which stay as they are: %" PRIu64,
                  run->folder, run->unreadable, run->kept);
     }
     if (run->escaped > 0) {
-        cli_note(call, "%s: %" PRIu64 " names are not valid UTF-8; their bytes are stored as \\xNN",
-                 run->folder, run->escaped);
+        cli_note(
+            call,
+            "%s: names that are not UTF-8 or look escaped, stored with bytes as \\xNN: %" PRIu64,
+            run->folder, run->escaped);
     }
     if (call->json) {
         cli_print_json(
@@ -313,7 +315,7 @@ static void print_summary(indexing *run)
         return;
     }
     cli_uuid_text(run->location, location);
-    cli_print(call, "location %s %s\n", location, run->shown_folder);
+    cli_print_line(call, "location %s %s", location, run->shown_folder);
     cli_print(call,
               "%" PRIu64 " new, %" PRIu64 " changed, %" PRIu64 " gone, %" PRIu64 " unchanged\n",
               run->fresh, run->changed, run->gone, run->unchanged);

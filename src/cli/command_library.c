@@ -163,7 +163,8 @@ static void show_identity(cli_call *call, const cli_library *library)
     }
     cli_uuid_text(library->id, id);
     cli_uuid_text(library->device, device);
-    cli_print(call, "device   %s\nlibrary  %s\npath     %s\n", device, id, library->shown_path);
+    cli_print(call, "device   %s\nlibrary  %s\n", device, id);
+    cli_print_line(call, "path     %s", library->shown_path);
 }
 
 static int show_library(cli_call *call, cli_library *library)

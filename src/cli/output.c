@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool note_result(cli_call *call, bool written)
@@ -29,6 +30,24 @@ bool cli_print(cli_call *call, const char *format, ...)
     length = vprintf(format, arguments);
     va_end(arguments);
     return note_result(call, length >= 0);
+}
+
+bool cli_print_line(cli_call *call, const char *format, ...)
+{
+    va_list arguments;
+    char *line = NULL;
+    bool written;
+
+    va_start(arguments, format);
+    errno = 0;
+    written = vasprintf(&line, format, arguments) >= 0;
+    va_end(arguments);
+    if (written) {
+        cli_make_one_line(line);
+        written = puts(line) != EOF;
+        free(line);
+    }
+    return note_result(call, written);
 }
 
 bool cli_print_json(cli_call *call, json_t *object)

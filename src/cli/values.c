@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #define NS_PER_S 1000000000
+#define HEX_DIGITS "0123456789ABCDEF"
 #define RANDOM_POOL_BYTES (256 * sizeof(uuid_t)) /* more may come in parts */
 
 int cli_read_uuid(cli_call *call, const char *what, const char *text, uuid_t out)
@@ -92,6 +93,25 @@ static size_t utf8_sequence(const unsigned char *text, uint32_t *point)
     return length;
 }
 
+/* Whether the escape of a byte stands there, as cli_utf8_escape writes it. */
+static bool is_escape(const char *at)
+{
+    return at[0] == '\\' && at[1] == 'x' && strspn(at + 2, HEX_DIGITS) >= 2;
+}
+
+bool cli_utf8_plain(const char *text)
+{
+    const char *at = text;
+
+    while ((at = strchr(at, '\\')) != NULL) {
+        if (is_escape(at)) {
+            return false;
+        }
+        at++;
+    }
+    return cli_utf8_valid(text);
+}
+
 bool cli_utf8_valid(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -110,13 +130,12 @@ bool cli_utf8_valid(const char *text)
 
 char *cli_utf8_escape(const char *text)
 {
-    static const char digits[] = "0123456789ABCDEF";
     const unsigned char *at = (const unsigned char *)text;
     uint32_t point;
     char *copy;
     char *to;
 
-    if (cli_utf8_valid(text)) {
+    if (cli_utf8_plain(text)) {
         return strdup(text);
     }
     copy = malloc(4 * strlen(text) + 1);
@@ -130,8 +149,8 @@ char *cli_utf8_escape(const char *text)
         if (length == 0 || *at == '\\') {
             *to++ = '\\';
             *to++ = 'x';
-            *to++ = digits[*at >> 4];
-            *to++ = digits[*at & 0xf];
+            *to++ = HEX_DIGITS[*at >> 4];
+            *to++ = HEX_DIGITS[*at & 0xf];
             at++;
             continue;
         }

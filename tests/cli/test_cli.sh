@@ -358,17 +358,51 @@ if [ "$(find dir/link -type f | wc -l)" -eq 2 ]; then
     touch -d 2001-01-01 dir/link 2>/dev/null || touch -t 200101010000 dir/link
     expect 'a name that is not UTF-8' 0 'location UUID FOLDER/dir
 1 new, 1 changed, 0 gone, 4 unchanged
-N seconds, N rows/s' 'tidemark: index: FOLDER/dir: 1 names are not valid UTF-8; their bytes are stored as \xNN' \
+N seconds, N rows/s' 'tidemark: index: FOLDER/dir: names that are not UTF-8 or look escaped, stored with bytes as \xNN: 1' \
         tidemark index lib dir
     expect 'is found again' 0 'location UUID FOLDER/dir
 0 new, 0 changed, 0 gone, 6 unchanged
-N seconds, N rows/s' 'tidemark: index: FOLDER/dir: 1 names are not valid UTF-8; their bytes are stored as \xNN' \
+N seconds, N rows/s' 'tidemark: index: FOLDER/dir: names that are not UTF-8 or look escaped, stored with bytes as \xNN: 1' \
         tidemark index lib dir
     rm dir/link/a*
     tidemark index lib dir >/dev/null
 else
     skip 'names that are not UTF-8: the file system has none'
 fi
+
+# Bytes that are no UTF-8 and names that look like their escapes, as names and as locations.
+tidemark init odd >/dev/null
+mkdir bytes 'bytes/\xFF' 'bytes/\xff' 'bytes/a\b' 2>/dev/null
+if mkdir "bytes/$(printf '\377')" 2>/dev/null; then
+    expect 'names that are told apart' 0 '4 new, 0 changed, 0 gone, 0 unchanged' \
+        'tidemark: index: FOLDER/bytes: names that are not UTF-8 or look escaped, stored with bytes as \xNN: 2' \
+        sh -c '"$0" index odd bytes | grep new' "$program"
+    : >"bytes/$(printf '\377')/byte"
+    : >'bytes/\xFF/text'
+    tidemark index odd "bytes/$(printf '\377')" >/dev/null
+    expect 'locations that are told apart' 0 '1 new, 0 changed, 0 gone, 0 unchanged' '' \
+        sh -c '"$0" index odd "bytes/\\xFF" | grep new' "$program"
+    expect 'are found again' 0 '0 new, 0 changed, 0 gone, 1 unchanged' '' \
+        sh -c '"$0" index odd "bytes/\\xFF" | grep new' "$program"
+    expect 'and named' 0 "\"path\":\"FOLDER/bytes/\\\\xFF\"" '' \
+        sh -c '"$0" index odd "bytes/$(printf "\377")" --json | grep -o "\"path\":\"[^\"]*\""' "$program"
+    expect 'with every backslash escaped' 0 "\"path\":\"FOLDER/bytes/\\\\x5CxFF\"" '' \
+        sh -c '"$0" index odd "bytes/\\xFF" --json | grep -o "\"path\":\"[^\"]*\""' "$program"
+    expect 'an ordinary backslash stays' 0 "\"path\":\"FOLDER/bytes/a\\\\b\"" '' \
+        sh -c '"$0" index odd "bytes/a\\b" --json | grep -o "\"path\":\"[^\"]*\""' "$program"
+else
+    skip 'bytes that are no UTF-8: the file system has none'
+fi
+mkdir 'two
+lines'
+expect 'a location of two lines' 0 'location UUID FOLDER/two?lines' '' \
+    sh -c '"$0" index odd "two
+lines" | head -n 1' "$program"
+tidemark init 'two
+lines/lib' >/dev/null
+expect 'a library of two lines' 0 'path     two?lines/lib' '' \
+    sh -c '"$0" status "two
+lines/lib" | sed -n 3p' "$program"
 
 # As root everything can be read; then another user has to try.
 as_user=
@@ -384,7 +418,7 @@ else
     expect 'a folder that cannot be read' 0 'location UUID FOLDER/dir
 0 new, 0 changed, 0 gone, 4 unchanged
 N seconds, N rows/s' 'tidemark: index: FOLDER/dir/link: Permission denied
-tidemark: index: FOLDER/dir: 1 folders could not be read; 1 rows below them were left as they are' \
+tidemark: index: FOLDER/dir: folders that could not be read: 1; rows below them, which stay as they are: 1' \
         $as_user "$program" index lib dir
 fi
 chmod 755 dir/link
