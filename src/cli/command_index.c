@@ -27,7 +27,7 @@ typedef struct indexing {
     cli_writer writer;
     char *folder;       /* realpath of DIR */
     char *shown_folder; /* the same as it is stored */
-    uuid_t location;
+    char *location;     /* its key: the text in its column uuid */
     bool location_is_new;
     cli_known *known;
     sqlite3_stmt *insertion;
@@ -48,7 +48,7 @@ static int find_location(indexing *run, bool *found)
 {
     cli_writer *writer = &run->writer;
     sqlite3_stmt *rows = NULL;
-    const char *uuid;
+    const char *key;
     int step;
     int rc = cli_writer_prepare(
         writer,
@@ -63,10 +63,10 @@ static int find_location(indexing *run, bool *found)
     step = sqlite3_step(rows);
     *found = step == SQLITE_ROW;
     if (step == SQLITE_ROW) {
-        uuid = (const char *)sqlite3_column_text(rows, 0);
-        if (uuid == NULL || uuid_parse(uuid, run->location) != 0) {
-            rc = cli_fail(run->call, CLI_CORRUPT, "%s: the location of %s: uuid is no UUID",
-                          run->library->path, run->folder);
+        key = (const char *)sqlite3_column_text(rows, 0);
+        run->location = key != NULL ? strdup(key) : NULL;
+        if (run->location == NULL) {
+            rc = cli_fail_memory(run->call);
         }
     } else if (step != SQLITE_DONE) {
         rc = cli_fail_sqlite(run->call, writer->database, writer->path);
@@ -80,6 +80,7 @@ static int write_location(indexing *run)
     const char *slash = strrchr(run->shown_folder, '/');
     const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : run->shown_folder;
     sqlite3_stmt *insertion = NULL;
+    uuid_t uuid;
     bool found = false;
     int rc = find_location(run, &found);
 
@@ -92,12 +93,18 @@ static int write_location(indexing *run)
     if (rc != CLI_YES) {
         return rc;
     }
-    cli_new_uuid(run->location);
-    cli_bind_uuid(insertion, 1, run->location);
-    cli_bind_uuid(insertion, 2, run->library->device);
-    cli_bind_text(insertion, 3, name);
-    cli_bind_text(insertion, 4, run->shown_folder);
-    rc = cli_writer_run(&run->writer, insertion);
+    run->location = malloc(CLI_UUID_TEXT);
+    if (run->location == NULL) {
+        rc = cli_fail_memory(run->call);
+    } else {
+        cli_new_uuid(uuid);
+        cli_uuid_text(uuid, run->location);
+        cli_bind_text(insertion, 1, run->location);
+        cli_bind_uuid(insertion, 2, run->library->device);
+        cli_bind_text(insertion, 3, name);
+        cli_bind_text(insertion, 4, run->shown_folder);
+        rc = cli_writer_run(&run->writer, insertion);
+    }
     sqlite3_finalize(insertion);
     run->location_is_new = true;
     return rc == CLI_YES ? cli_writer_commit(&run->writer) : rc;
@@ -136,14 +143,18 @@ static void bind_description(sqlite3_stmt *statement, int first, const cli_row *
     cli_bind_text(statement, first + 2, mtime);
 }
 
-static int insert_entry(indexing *run, const cli_folder *folder, const char *name,
-                        const cli_row *row)
+static int insert_entry(indexing *run, const uuid_t uuid, const cli_folder *folder,
+                        const char *name, const cli_row *row)
 {
-    bool top = folder->known == CLI_KNOWN_ROOT;
-
-    cli_bind_uuid(run->insertion, 1, row->uuid);
-    cli_bind_uuid(run->insertion, 2, run->location);
-    cli_bind_uuid(run->insertion, 3, top ? NULL : folder->uuid);
+    cli_bind_uuid(run->insertion, 1, uuid);
+    cli_bind_text(run->insertion, 2, run->location);
+    if (folder->known == CLI_KNOWN_ROOT) {
+        sqlite3_bind_null(run->insertion, 3);
+    } else if (folder->known == CLI_UNKNOWN) {
+        cli_bind_uuid(run->insertion, 3, folder->uuid);
+    } else {
+        cli_bind_text(run->insertion, 3, cli_known_key(run->known, folder->known));
+    }
     cli_bind_text(run->insertion, 4, name);
     bind_description(run->insertion, 5, row);
     run->fresh++;
@@ -169,10 +180,9 @@ static int write_entry(indexing *run, const cli_folder *folder, const char *name
     describe(status, &now);
     child->known = cli_known_find(run->known, folder->known, name, &row);
     if (child->known == CLI_UNKNOWN) {
-        cli_new_uuid(now.uuid);
-        rc = insert_entry(run, folder, name, &now);
+        cli_new_uuid(child->uuid);
+        rc = insert_entry(run, child->uuid, folder, name, &now);
     } else {
-        uuid_copy(now.uuid, row.uuid);
         now.id = row.id;
         if (row.kind != now.kind || row.size != now.size || row.mtime != now.mtime) {
             rc = update_entry(run, &now);
@@ -183,7 +193,6 @@ static int write_entry(indexing *run, const cli_folder *folder, const char *name
             cli_known_complete(run->known, child->known);
         }
     }
-    uuid_copy(child->uuid, now.uuid);
     return rc;
 }
 
@@ -288,7 +297,6 @@ static void print_summary(indexing *run)
     double seconds = cli_elapsed(call);
     uint64_t rows = run->fresh + run->changed + run->gone + run->unchanged;
     double rate = seconds > 0 ? (double)rows / seconds : 0;
-    char location[CLI_UUID_TEXT];
 
     if (run->unreadable > 0) {
         cli_note(call,
@@ -303,19 +311,18 @@ static void print_summary(indexing *run)
             run->folder, run->escaped);
     }
     if (call->json) {
-        cli_print_json(
-            call,
-            json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "location",
-                      cli_json_uuid(run->location), "path", run->shown_folder, "created",
-                      run->location_is_new, "new", cli_json_count(run->fresh), "changed",
-                      cli_json_count(run->changed), "gone", cli_json_count(run->gone), "unchanged",
-                      cli_json_count(run->unchanged), "unreadable", cli_json_count(run->unreadable),
-                      "kept", cli_json_count(run->kept), "escaped", cli_json_count(run->escaped),
-                      "seconds", seconds, "rows_per_second", rate));
+        cli_print_json(call,
+                       json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
+                                 "location", run->location, "path", run->shown_folder, "created",
+                                 run->location_is_new, "new", cli_json_count(run->fresh), "changed",
+                                 cli_json_count(run->changed), "gone", cli_json_count(run->gone),
+                                 "unchanged", cli_json_count(run->unchanged), "unreadable",
+                                 cli_json_count(run->unreadable), "kept", cli_json_count(run->kept),
+                                 "escaped", cli_json_count(run->escaped), "seconds", seconds,
+                                 "rows_per_second", rate));
         return;
     }
-    cli_uuid_text(run->location, location);
-    cli_print_line(call, "location %s %s", location, run->shown_folder);
+    cli_print_line(call, "location %s %s", run->location, run->shown_folder);
     cli_print(call,
               "%" PRIu64 " new, %" PRIu64 " changed, %" PRIu64 " gone, %" PRIu64 " unchanged\n",
               run->fresh, run->changed, run->gone, run->unchanged);
@@ -383,6 +390,7 @@ static int run_index(cli_call *call)
     }
     free(run.folder);
     free(run.shown_folder);
+    free(run.location);
     return rc;
 }
 

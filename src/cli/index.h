@@ -25,8 +25,8 @@ struct sqlite3_stmt;
 
 /* A folder, as its owner knows it. The walk only carries it about. */
 typedef struct cli_folder {
-    uuid_t uuid;
-    uint32_t known; /* its place among the known rows; CLI_UNKNOWN: it is new */
+    uint32_t known; /* its place among the known rows; CLI_UNKNOWN: it is new, */
+    uuid_t uuid;    /* and this is its key */
 } cli_folder;
 
 /* Functions that return int return an exit code; one that is not CLI_YES ends the walk, which returns it. */
@@ -57,7 +57,6 @@ extern const char *const cli_kind_names[CLI_KIND_UNKNOWN];
 
 typedef struct cli_row {
     int64_t id; /* of the row in its table */
-    uuid_t uuid;
     int64_t size;
     tide_time mtime; /* TIDE_TIME_NONE: there was none that can be read */
     int kind;
@@ -66,13 +65,16 @@ typedef struct cli_row {
 #define CLI_KNOWN_ROOT 0 /* the location itself */
 
 /* Reads the rows of a location. CLI_YES or an exit code with a message; *out is NULL then. */
-int cli_known_load(cli_call *call, struct sqlite3 *database, const char *path,
-                   const uuid_t location, cli_known **out);
+int cli_known_load(cli_call *call, struct sqlite3 *database, const char *path, const char *location,
+                   cli_known **out);
 void cli_known_free(cli_known *known); /* NULL is allowed */
 
 /* Finds a row that was not found before, marks it as found and copies it to *row. Returns its place, or
  * CLI_UNKNOWN. `folder` may be CLI_UNKNOWN. */
 uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli_row *row);
+
+/* The key of the row in that place: the text in its column uuid. */
+const char *cli_known_key(const cli_known *known, uint32_t place);
 
 /* Says that everything in that folder has been looked for. */
 void cli_known_complete(cli_known *known, uint32_t folder);

@@ -1,11 +1,12 @@
 /* known.c - the rows that an earlier run wrote for a location, in memory.
  *
- * A row is found by the row of its folder and its name. Rows are kept in one array, names in one buffer, and
- * chained by place: children of a folder for the question what is gone, and buckets of two hash tables,
- * first by UUID to find each row's folder, then by (folder, name) for the walk. About 90 bytes and the name
- * for each row. Place 0 is the location itself.
+ * A row is found by the row of its folder and its name. Rows are kept in one array, names and keys
+ * in one buffer, and chained by place: children of a folder for the question what is gone, and
+ * buckets of two hash tables, first by key to find each row's folder, then by (folder, name) for
+ * the walk. About 120 bytes and the name for each row. Place 0 is the location itself.
  *
- * Two rows of one folder may have the same name (another program wrote them): each is found once.
+ * Other programs write rows too. So a key, the text in the column uuid, need not be a UUID, and two
+ * rows of one folder may have the same name: each is found once.
  */
 #include "cli/index.h"
 
@@ -15,6 +16,7 @@
 
 #define NOTHING UINT32_MAX
 #define ROWS_MAX (UINT32_MAX - 1) /* places are 32 bits, and NOTHING is none */
+#define NO_TEXT SIZE_MAX
 
 const char *const cli_kind_names[CLI_KIND_UNKNOWN] = {"file", "folder", "link", "other"};
 
@@ -23,8 +25,9 @@ enum { UNSEEN = 0, FOUND = 1, GONE = 2, KEPT = 3 };
 
 typedef struct node {
     cli_row row;
-    uuid_t parent_uuid; /* all zero: directly in the location */
-    size_t name;        /* where it begins in names */
+    size_t key;        /* where it begins in texts */
+    size_t parent_key; /* NO_TEXT: directly in the location */
+    size_t name;
     uint32_t parent;
     uint32_t first_child;
     uint32_t next_sibling;
@@ -37,9 +40,9 @@ struct cli_known {
     node *nodes;
     size_t count;
     size_t space;
-    char *names;
-    size_t names_bytes;
-    size_t names_space;
+    char *texts;
+    size_t texts_bytes;
+    size_t texts_space;
     uint32_t *buckets;
     size_t mask; /* buckets less one, a power of two less one */
 };
@@ -55,9 +58,9 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t count)
     return hash;
 }
 
-static uint64_t hash_uuid(const uuid_t uuid)
+static uint64_t hash_key(const char *key)
 {
-    return hash_bytes(UINT64_C(0xcbf29ce484222325), uuid, sizeof(uuid_t));
+    return hash_bytes(UINT64_C(0xcbf29ce484222325), key, strlen(key));
 }
 
 static uint64_t hash_name(uint32_t folder, const char *name)
@@ -73,31 +76,47 @@ static uint32_t *bucket_of(const cli_known *known, uint64_t hash)
 
 /* ---- loading ---------------------------------------------------------------------------------------- */
 
-static bool add_name(cli_known *known, const char *name, size_t *out)
+static bool add_text(cli_known *known, const char *text, size_t *out)
 {
-    size_t bytes = strlen(name) + 1;
+    size_t bytes = strlen(text) + 1;
 
-    if (bytes > known->names_space - known->names_bytes) {
-        size_t space = 2 * (known->names_space + bytes);
-        char *place = realloc(known->names, space);
+    if (bytes > known->texts_space - known->texts_bytes) {
+        size_t space = 2 * (known->texts_space + bytes);
+        char *place = realloc(known->texts, space);
 
         if (place == NULL) {
             return false;
         }
-        known->names = place;
-        known->names_space = space;
+        known->texts = place;
+        known->texts_space = space;
     }
-    memcpy(known->names + known->names_bytes, name, bytes);
-    *out = known->names_bytes;
-    known->names_bytes += bytes;
+    memcpy(known->texts + known->texts_bytes, text, bytes);
+    *out = known->texts_bytes;
+    known->texts_bytes += bytes;
     return true;
 }
 
-/* A new node at the end, or NULL. */
-static node *add_node(cli_known *known, const char *name)
+/* The same for the key of a folder. Rows of one folder mostly follow each other and share it. */
+static bool add_parent(cli_known *known, const char *key, size_t *out)
 {
+    size_t before = known->nodes[known->count - 1].parent_key;
+
+    if (key == NULL || (before != NO_TEXT && strcmp(known->texts + before, key) == 0)) {
+        *out = key == NULL ? NO_TEXT : before;
+        return true;
+    }
+    return add_text(known, key, out);
+}
+
+/* A new node at the end, or NULL. `parent`: the key of its folder, NULL: the location. */
+static node *add_node(cli_known *known, const char *key, const char *parent, const char *name)
+{
+    node new = {.parent_key = NO_TEXT,
+                .parent = NOTHING,
+                .first_child = NOTHING,
+                .next_sibling = NOTHING,
+                .next_in_bucket = NOTHING};
     node *place;
-    size_t at;
 
     if (known->count == known->space) {
         size_t space = known->space == 0 ? 64 : 2 * known->space;
@@ -109,15 +128,12 @@ static node *add_node(cli_known *known, const char *name)
         known->nodes = place;
         known->space = space;
     }
-    if (!add_name(known, name, &at)) {
+    if (!add_text(known, key, &new.key) || !add_text(known, name, &new.name) ||
+        (known->count > 0 && !add_parent(known, parent, &new.parent_key))) {
         return NULL;
     }
     place = &known->nodes[known->count++];
-    *place = (node){.name = at,
-                    .parent = NOTHING,
-                    .first_child = NOTHING,
-                    .next_sibling = NOTHING,
-                    .next_in_bucket = NOTHING};
+    *place = new;
     return place;
 }
 
@@ -131,15 +147,15 @@ static int kind_of(const char *name)
     return CLI_KIND_UNKNOWN;
 }
 
-/* Columns: id, uuid, parent_uuid, name, kind, size, mtime. A row whose UUIDs cannot be read is damaged; other
- * values that cannot be read only differ from what the walk will find. */
-static int load_row(cli_call *call, const char *path, sqlite3_stmt *rows, cli_known *known)
+/* Columns: id, uuid, parent_uuid, name, kind, size, mtime. Values that cannot be read only differ
+ * from what the walk will find. */
+static int load_row(cli_call *call, sqlite3_stmt *rows, cli_known *known)
 {
     const char *uuid = (const char *)sqlite3_column_text(rows, 1);
     const char *parent = (const char *)sqlite3_column_text(rows, 2);
     const char *name = (const char *)sqlite3_column_text(rows, 3);
     const char *mtime = (const char *)sqlite3_column_text(rows, 6);
-    node *n = add_node(known, name != NULL ? name : "");
+    node *n = add_node(known, uuid != NULL ? uuid : "", parent, name != NULL ? name : "");
 
     if (n == NULL) {
         return cli_fail_memory(call);
@@ -151,15 +167,10 @@ static int load_row(cli_call *call, const char *path, sqlite3_stmt *rows, cli_kn
     if (mtime != NULL && tide_time_parse(mtime, strlen(mtime), &n->row.mtime) != TIDE_OK) {
         n->row.mtime = TIDE_TIME_NONE;
     }
-    if (uuid == NULL || uuid_parse(uuid, n->row.uuid) != 0 ||
-        (parent != NULL && uuid_parse(parent, n->parent_uuid) != 0)) {
-        return cli_fail(call, CLI_CORRUPT, "%s: entries row %lld: uuid or parent_uuid is no UUID",
-                        path, (long long)n->row.id);
-    }
     return CLI_YES;
 }
 
-static int load_rows(cli_call *call, sqlite3 *database, const char *path, const uuid_t location,
+static int load_rows(cli_call *call, sqlite3 *database, const char *path, const char *location,
                      cli_known *known)
 {
     sqlite3_stmt *rows = NULL;
@@ -172,9 +183,9 @@ static int load_rows(cli_call *call, sqlite3 *database, const char *path, const 
                            -1, &rows, NULL) != SQLITE_OK) {
         return cli_fail_sqlite(call, database, path);
     }
-    cli_bind_uuid(rows, 1, location);
+    cli_bind_text(rows, 1, location);
     while ((step = sqlite3_step(rows)) == SQLITE_ROW && rc == CLI_YES) {
-        rc = load_row(call, path, rows, known);
+        rc = load_row(call, rows, known);
         cli_progress(call, "%zu rows read", known->count - 1);
     }
     if (rc == CLI_YES && step != SQLITE_DONE) {
@@ -213,15 +224,16 @@ static void put_in_bucket(cli_known *known, uint32_t place, uint64_t hash)
     *bucket = place;
 }
 
-static uint32_t find_folder(const cli_known *known, const uuid_t uuid)
+static uint32_t find_folder(const cli_known *known, size_t key)
 {
+    const char *text = known->texts + key;
     uint32_t place;
 
-    if (uuid_is_null(uuid)) {
+    if (key == NO_TEXT) {
         return CLI_KNOWN_ROOT;
     }
-    place = *bucket_of(known, hash_uuid(uuid));
-    while (place != NOTHING && uuid_compare(known->nodes[place].row.uuid, uuid) != 0) {
+    place = *bucket_of(known, hash_key(text));
+    while (place != NOTHING && strcmp(known->texts + known->nodes[place].key, text) != 0) {
         place = known->nodes[place].next_in_bucket;
     }
     return place;
@@ -232,12 +244,12 @@ static void link_rows(cli_known *known)
 {
     clear_buckets(known);
     for (uint32_t i = 1; i < known->count; i++) {
-        put_in_bucket(known, i, hash_uuid(known->nodes[i].row.uuid));
+        put_in_bucket(known, i, hash_key(known->texts + known->nodes[i].key));
     }
     for (uint32_t i = 1; i < known->count; i++) {
         node *n = &known->nodes[i];
 
-        n->parent = find_folder(known, n->parent_uuid);
+        n->parent = find_folder(known, n->parent_key);
         if (n->parent == NOTHING) {
             continue;
         }
@@ -249,16 +261,16 @@ static void link_rows(cli_known *known)
         const node *n = &known->nodes[i];
 
         if (n->parent != NOTHING) {
-            put_in_bucket(known, i, hash_name(n->parent, known->names + n->name));
+            put_in_bucket(known, i, hash_name(n->parent, known->texts + n->name));
         }
     }
 }
 
-int cli_known_load(cli_call *call, sqlite3 *database, const char *path, const uuid_t location,
+int cli_known_load(cli_call *call, sqlite3 *database, const char *path, const char *location,
                    cli_known **out)
 {
     cli_known *known = calloc(1, sizeof *known);
-    node *root = known != NULL ? add_node(known, "") : NULL;
+    node *root = known != NULL ? add_node(known, "", NULL, "") : NULL;
     int rc;
 
     *out = NULL;
@@ -287,7 +299,7 @@ void cli_known_free(cli_known *known)
         return;
     }
     free(known->nodes);
-    free(known->names);
+    free(known->texts);
     free(known->buckets);
     free(known);
 }
@@ -305,7 +317,7 @@ uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli
     while (place != NOTHING) {
         node *n = &known->nodes[place];
 
-        if (n->state == UNSEEN && n->parent == folder && strcmp(known->names + n->name, name) == 0) {
+        if (n->state == UNSEEN && n->parent == folder && strcmp(known->texts + n->name, name) == 0) {
             n->state = FOUND;
             *row = n->row;
             return place;
@@ -313,6 +325,11 @@ uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli
         place = n->next_in_bucket;
     }
     return CLI_UNKNOWN;
+}
+
+const char *cli_known_key(const cli_known *known, uint32_t place)
+{
+    return known->texts + known->nodes[place].key;
 }
 
 void cli_known_complete(cli_known *known, uint32_t folder)

@@ -404,6 +404,34 @@ expect 'a library of two lines' 0 'path     two?lines/lib' '' \
     sh -c '"$0" status "two
 lines/lib" | sed -n 3p' "$program"
 
+if command -v sqlite3 >/dev/null 2>&1; then
+    tidemark init foreign >/dev/null
+    mkdir keys keys/sub
+    : >keys/sub/file
+    path=$folder/keys
+    sqlite3 foreign/database.db "INSERT INTO locations(uuid, device_uuid, name, path)
+            SELECT 'the keys', device, 'keys', '$path' FROM tidemark_state;
+        INSERT INTO entries(uuid, location_uuid, parent_uuid, name, kind) VALUES
+            ('folder-1', 'the keys', NULL, 'sub', 'folder'),
+            ('file-1', 'the keys', 'folder-1', 'file', 'file'),
+            ('gone-1', 'the keys', NULL, 'gone', 'file'),
+            ('gone-2', 'the keys', 'gone-1', 'below', 'file'),
+            ('', 'the keys', '', 'itself', 'file')"
+    : >keys/sub/new
+    expect 'keys that are no UUIDs' 0 'location the keys FOLDER/keys
+1 new, 2 changed, 3 gone, 0 unchanged
+N seconds, N rows/s' '' tidemark index foreign keys
+    expect 'their rows' 0 'folder-1||sub
+file-1|folder-1|file
+UUID|folder-1|new' '' \
+        sqlite3 foreign/database.db "SELECT uuid, parent_uuid, name FROM entries ORDER BY id"
+    expect 'a second time' 0 'location the keys FOLDER/keys
+0 new, 0 changed, 0 gone, 3 unchanged
+N seconds, N rows/s' '' tidemark index foreign keys
+else
+    skip 'keys that are no UUIDs: no sqlite3'
+fi
+
 # As root everything can be read; then another user has to try.
 as_user=
 if [ "$(id -u)" -eq 0 ]; then
