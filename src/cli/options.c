@@ -67,13 +67,15 @@ static size_t distance(const char *from, const char *to)
 
 const char *cli_nearest(const char *word, const char *const *names, size_t count)
 {
+    size_t length = strlen(word);
+    size_t nearest = length < 6 ? 1 : length / 3; /* with more edits it is another word */
     const char *found = NULL;
-    size_t nearest = strlen(word) < 4 ? 2 : 3; /* more edits than that less one are another word */
 
     for (size_t i = 0; i < count; i++) {
         size_t edits = distance(word, names[i]);
+        bool goes_on = strncmp(word, names[i], length) == 0; /* rather than a word cut short */
 
-        if (edits < nearest) {
+        if (edits < nearest || (edits == nearest && (found == NULL || goes_on))) {
             nearest = edits;
             found = names[i];
         }
@@ -164,13 +166,12 @@ static int refuse_option(parser *p, int answer, char **argv)
     return refuse_long_option(p, argv[optind - 1]);
 }
 
-static int add_operand(cli_call *call, const char *text)
+/* No command takes so many; check_operands tells the first that is too many. */
+static void add_operand(cli_call *call, const char *text)
 {
-    if (call->operand_count == CLI_OPERANDS_MAX) {
-        return cli_fail(call, CLI_USAGE, "'%s': one operand too many", text);
+    if (call->operand_count < CLI_OPERANDS_MAX) {
+        call->operands[call->operand_count++] = text;
     }
-    call->operands[call->operand_count++] = text;
-    return CLI_YES;
 }
 
 /* Compares the number of operands with the names in "STORE DEVICE [RESOURCE]", `skip` of them left out. */
@@ -191,7 +192,7 @@ static int check_operands(cli_call *call, size_t skip)
         names += length + strspn(names + length, " ");
     }
     if (given > index) {
-        return cli_fail(call, CLI_USAGE, "'%s': one operand too many", call->operands[index - skip]);
+        return cli_fail(call, CLI_USAGE, "'%s': too many operands", call->operands[index - skip]);
     }
     for (size_t i = 0; i < call->operand_count; i++) {
         if (call->operands[i][0] == '\0') {
@@ -214,9 +215,7 @@ int cli_parse_options(const cli_command *command, size_t skip, int argc, char **
     optind = 0; /* glibc and musl: forget the last command line */
     while ((answer = getopt_long(argc, argv, "-:", p.longs, NULL)) != -1) {
         if (answer == 1) { /* an operand, wherever it stands */
-            if (add_operand(call, optarg) != CLI_YES) {
-                return CLI_USAGE;
-            }
+            add_operand(call, optarg);
         } else if (answer >= VALUE_BASE) {
             take_option(&p, (size_t)(answer - VALUE_BASE), optarg);
         } else {
@@ -224,9 +223,7 @@ int cli_parse_options(const cli_command *command, size_t skip, int argc, char **
         }
     }
     for (int i = optind; i < argc; i++) {
-        if (add_operand(call, argv[i]) != CLI_YES) {
-            return CLI_USAGE;
-        }
+        add_operand(call, argv[i]);
     }
     return call->help ? CLI_YES : check_operands(call, skip);
 }

@@ -1,9 +1,10 @@
 /* shell.c - `shell`: the commands on one store, line by line from stdin.
  *
- * Exactly one line on stdout answers each command line, and is flushed before the next line is read, so
- * that a program can talk to it over two pipes. Errors are answers too: "error " and the reason. Blank lines
- * and lines that begin with '#' are passed over. Words are separated by blanks; what stands in '...' or
- * "..." belongs to one word as it is. Ends at the end of input or at `quit`.
+ * Exactly one line on stdout answers each command line, and is flushed before the next line is
+ * read, so that a program can talk to it over two pipes. Errors are answers too: "error " and the
+ * reason. Blank lines and lines that begin with '#' are passed over, however long. Words are
+ * separated by blanks; what stands in '...' or "..." belongs to one word as it is. Ends at the end
+ * of input or at `quit`.
  */
 #include "cli/cli.h"
 
@@ -17,7 +18,13 @@
 
 enum { LINE_END = 0, LINE_READ = 1, LINE_TOO_LONG = 2, LINE_HAS_NUL = 3, LINE_FAILED = 4 };
 
-/* Reads one line without its newline, all of it also when it does not fit. */
+static bool is_blank(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
+/* Reads one line without its newline and without blanks before it, all of it also when it does not
+ * fit. */
 static int read_line(char line[LINE_MAX_BYTES + 1])
 {
     size_t length = 0;
@@ -26,6 +33,9 @@ static int read_line(char line[LINE_MAX_BYTES + 1])
 
     errno = 0;
     while ((byte = getc_unlocked(stdin)) != EOF && byte != '\n') {
+        if (length == 0 && is_blank((char)byte)) {
+            continue;
+        }
         if (byte == '\0') {
             answer = LINE_HAS_NUL;
         } else if (length == LINE_MAX_BYTES) {
@@ -42,11 +52,6 @@ static int read_line(char line[LINE_MAX_BYTES + 1])
         return LINE_END;
     }
     return answer;
-}
-
-static bool is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
 /* Splits the line in place. Returns the number of words, or -1 and a message. */
@@ -92,11 +97,24 @@ static int split_line(cli_call *call, char *line, char *words[WORDS_MAX + 1])
     return count;
 }
 
-static int refuse_word(cli_call *call, const char *word)
+/* `count` words, the first of which is no verb. */
+static int refuse_words(cli_call *call, int count, char **words)
 {
+    static const cli_command *const elsewhere[] = {&cli_command_init, &cli_command_index,
+                                                   &cli_command_sync, &cli_command_status,
+                                                   &cli_command_shell};
     const char *names[CLI_VERB_COUNT + 1];
+    const char *word = words[0];
     const char *nearest;
 
+    if (count > 1 && strcmp(word, "quit") == 0) {
+        return cli_fail(call, CLI_USAGE, "quit: '%s': too many operands", words[1]);
+    }
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
+        if (strcmp(word, elsewhere[i]->name) == 0) {
+            return cli_fail(call, CLI_USAGE, "%s: not in the shell", word);
+        }
+    }
     for (size_t i = 0; i < CLI_VERB_COUNT; i++) {
         names[i] = cli_verbs[i].command.name;
     }
@@ -116,7 +134,7 @@ static int run_words(cli_call *call, const cli_store *store, int count, char **w
     int rc;
 
     if (verb == NULL) {
-        return refuse_word(call, words[0]);
+        return refuse_words(call, count, words);
     }
     rc = cli_parse_options(&verb->command, 1, count, words, call);
     if (rc == CLI_YES && call->help) {
@@ -190,16 +208,11 @@ static int run_shell(cli_call *call)
     int rc = cli_store_open(call, call->operands[0], true, &store);
 
     while (rc == CLI_YES && !quit) {
-        const char *first = line;
-
         state = read_line(line);
         if (state == LINE_END || state == LINE_FAILED) {
             break;
         }
-        while (is_blank(*first)) {
-            first++;
-        }
-        if (*first != '#' && !answer_line(call, &store, line, state, &quit)) {
+        if (line[0] != '#' && !answer_line(call, &store, line, state, &quit)) {
             break;
         }
     }

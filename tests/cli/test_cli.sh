@@ -114,7 +114,13 @@ expect 'a beginning of two options' 2 '' 'tidemark: sync: --p: begins more than 
 expect 'an option without its value' 2 '' 'tidemark: ls: --device: needs a value' \
     tidemark ls s --device
 expect 'a value for a flag' 2 '' 'tidemark: ls: --json: takes no value' tidemark ls s --json=yes
-expect 'an operand too many' 2 '' "tidemark: ls: 'more': one operand too many" tidemark ls s more
+expect 'an operand too many' 2 '' "tidemark: ls: 'more': too many operands" tidemark ls s more
+expect 'the first of many operands too many' 2 '' "tidemark: ls: 'a': too many operands" \
+    tidemark ls s a b c d e f g h i j
+expect 'a word that was cut short' 2 '' \
+    "tidemark: statu: no such command; did you mean 'status'?" tidemark statu
+expect 'a word with most letters another' 2 '' \
+    "tidemark: lsit: no such command; see 'tidemark help'" tidemark lsit
 expect 'an empty operand' 2 '' "tidemark: ls: '': an operand is empty" tidemark ls ''
 expect 'a missing operand' 2 '' "tidemark: get: PEER: missing; see 'tidemark help get'" \
     tidemark get s "$D"
@@ -286,6 +292,18 @@ expect 'the shell in JSON' 0 '{"answer":"absent"}
 {"answer":"error","exit":2,"command":null,"message":"nothing: no such command"}
 []' '' tidemark shell new --json
 expect 'the shell has made a store' 0 '' '' tidemark ls new
+input="quit now
+init x
+statu
+satt
+$(printf '%5000s' '')
+$(printf '%5000s' '')# a comment
+$(printf '%5000s' '')get $D $P entry"
+expect 'words that are no commands, and long blanks' 0 "error quit: 'now': too many operands
+error init: not in the shell
+error statu: no such command; did you mean 'stat'?
+error satt: no such command; did you mean 'stat'?
+absent" '' tidemark shell s
 input="$(printf '%05000d' 0)
 stat"
 expect 'a line that is too long, and one after it' 0 'error the line is longer than 4096 bytes
@@ -306,6 +324,10 @@ if [ -w /dev/full ]; then
     expect 'the same for the shell' 3 '' \
         'tidemark: shell: standard output: No space left on device' \
         sh -c '"$0" shell s >/dev/full' "$program"
+    expect 'a change that cannot be told' 3 '' \
+        'tidemark: advance: standard output: No space left on device' \
+        sh -c '"$0" advance s "$1" "$2" entry 2001-02-03T04:05:06Z >/dev/full' "$program" "$D" "$P"
+    expect 'is done' 0 'removed 1' '' tidemark rm s "$D" "$P" --yes
 else
     skip 'a full disk: no /dev/full'
 fi
