@@ -1,101 +1,168 @@
 # tidemark.bash - bash completion for tidemark(1).
 #
-# Names of commands and options come from here, device and peer UUIDs and resources from the store that the
-# line names, if it can be read.
+# Names of commands and options come from here, files and folders from bash itself, device and peer
+# UUIDs and resources from the store that the line names, if it can be read. What comes from a store
+# is never expanded.
+
+# The line up to the cursor: `words`, which bash has split at '=' and ':', in one piece again; `cur`,
+# the last of them; and `head`, what of it lies before the piece that will be replaced.
+_tidemark_words()
+{
+    local i piece blanks rest=$COMP_LINE
+    words=()
+    head=''
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        piece=${COMP_WORDS[i]}
+        blanks=${rest%%[![:space:]]*}
+        rest=${rest#"$blanks"}
+        rest=${rest#"$piece"}
+        if ((i == 0)) || [[ $blanks ]]; then
+            words+=("$piece")
+            head=''
+        else
+            head=${words[-1]}
+            words[-1]+=$piece
+            [[ $piece == [=:] ]] && head+=$piece
+        fi
+    done
+    cur=${words[-1]}
+}
+
+# Sets `unquoted` to what the shell makes of a word without variables.
+_tidemark_unquote()
+{
+    local text=$1 quote='' i byte
+    unquoted=''
+    if [[ $text =~ ^~[A-Za-z0-9._-]* ]]; then
+        text=${text#"${BASH_REMATCH[0]}"}
+        eval "unquoted=${BASH_REMATCH[0]}"
+    fi
+    for ((i = 0; i < ${#text}; i++)); do
+        byte=${text:i:1}
+        case $quote$byte in
+        "''" | '""') quote='' ;;
+        "'" | '"') quote=$byte ;;
+        \\ | \"\\) unquoted+=${text:$((++i)):1} ;;
+        *) unquoted+=$byte ;;
+        esac
+    done
+}
 
 # The operands on the line so far behind the command, without options and their values.
 _tidemark_operands()
 {
-    local i word skip=0
+    local i skip=0
     operands=()
-    for ((i = command_at + 1; i < cword; i++)); do
-        word=${words[i]}
+    for ((i = command_at + 1; i < ${#words[@]} - 1; i++)); do
         if ((skip)); then
             skip=0
-        elif [[ $word == -* ]]; then
-            case " $valued " in
-            *" $word "*) skip=1 ;;
-            esac
-        else
-            operands+=("$word")
+        elif [[ ${words[i]} != -* ]]; then
+            operands+=("${words[i]}")
+        elif [[ " $valued " == *" ${words[i]} "* ]]; then
+            skip=1
         fi
     done
 }
 
-# Column $1 of the marks in the store of the line, each value once.
-_tidemark_column()
+# The values of a field of the marks in the store of the line, one a line.
+_tidemark_field()
 {
+    local program store unquoted
     [[ ${operands[0]-} ]] || return
-    "${words[0]}" ls "${operands[0]}" 2>/dev/null | awk -v column="$1" '!seen[$column]++ { print $column }'
+    _tidemark_unquote "${words[0]}"
+    program=$unquoted
+    _tidemark_unquote "${operands[0]}"
+    store=$unquoted
+    "$program" ls --json -- "$store" 2>/dev/null |
+        sed -n 's/.*"'"$1"'":"\(\([^"\\]\|\\.\)*\)".*/\1/p' | sed 's/\\\(.\)/\1/g' | sort -u
 }
 
-_tidemark_reply()
+# Offers those lines of stdin that begin with what is typed, behind `lead`, quoted as the line is.
+_tidemark_offer()
 {
-    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+    local unquoted line
+    _tidemark_unquote "${cur#"$lead"}"
+    # shellcheck disable=SC2001 # the expansion has no way to keep what it found
+    while IFS= read -r line; do
+        [[ $line == "$unquoted"* ]] || continue
+        case ${cur#"$lead"} in
+        \'*) line=${line//"'"/"'\''"} ;;
+        \"*) line=$(sed 's/[\\"$`]/\\&/g' <<<"$line") ;;
+        *) printf -v line %q "$line" ;;
+        esac
+        line=$lead$line
+        COMPREPLY+=("${line#"$head"}")
+    done
 }
 
-_tidemark_files()
+_tidemark_offer_words()
 {
-    compopt -o filenames 2>/dev/null
-    mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
+    _tidemark_offer < <(printf '%s\n' "$@")
 }
 
 _tidemark_operand()
 {
     case $command:${#operands[@]} in
-    help:0) _tidemark_reply "$commands" ;;
-    init:0 | index:[01] | sync:[01] | status:0) _tidemark_files -d ;;
-    ls:0 | get:0 | advance:0 | set:0 | rm:0 | stat:0 | shell:0) _tidemark_files -f ;;
-    get:1 | advance:1 | set:1 | rm:1) _tidemark_reply "$(_tidemark_column 1)" ;;
-    get:2 | advance:2 | set:2 | rm:2) _tidemark_reply "$(_tidemark_column 2)" ;;
-    get:3 | advance:3 | set:3 | rm:3) _tidemark_reply "$(_tidemark_column 3)" ;;
-    set:4) _tidemark_reply none ;;
+    help:0) _tidemark_offer_words "${commands[@]}" ;;
+    init:0 | index:[01] | sync:[01] | status:0) compopt -o dirnames ;;
+    ls:0 | get:0 | advance:0 | set:0 | rm:0 | stat:0 | shell:0) compopt -o default ;;
+    get:1 | advance:1 | set:1 | rm:1) _tidemark_offer < <(_tidemark_field device) ;;
+    get:2 | advance:2 | set:2 | rm:2) _tidemark_offer < <(_tidemark_field peer) ;;
+    get:3 | advance:3 | set:3 | rm:3) _tidemark_offer < <(_tidemark_field resource) ;;
+    set:4) _tidemark_offer_words none ;;
+    esac
+}
+
+_tidemark_value()
+{
+    case $1 in
+    --join) compopt -o dirnames ;;
+    --device) _tidemark_offer < <(_tidemark_field device) ;;
+    --peer) _tidemark_offer < <(_tidemark_field peer) ;;
+    --resource) _tidemark_offer < <(_tidemark_field resource) ;;
+    --after | --expect) _tidemark_offer_words none ;;
     esac
 }
 
 _tidemark()
 {
-    local commands='init index sync status ls get advance set rm stat shell help'
-    local common='--json --progress --no-progress --help'
-    local words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
-    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command='' command_at options='' valued=''
-    local operands=()
+    local commands=(init index sync status ls get advance set rm stat shell help)
+    local common=(--json --progress --no-progress --help)
+    local words cur head lead='' command='' command_at options=() valued='' operands
 
-    for ((command_at = 1; command_at < cword; command_at++)); do
+    COMPREPLY=()
+    _tidemark_words
+    for ((command_at = 1; command_at < ${#words[@]} - 1; command_at++)); do
         if [[ ${words[command_at]} != -* ]]; then
             command=${words[command_at]}
             break
         fi
     done
     case $command in
+    '')
+        if [[ $cur == -* ]]; then
+            _tidemark_offer_words "${common[@]}" --version
+        else
+            _tidemark_offer_words "${commands[@]}"
+        fi
+        return
+        ;;
     init) valued='--name --join' ;;
     sync) valued='--cut-after --loss --duplicate --reorder --seed --page-rows' ;;
     ls) valued='--device --peer --resource' ;;
     advance) valued='--after' ;;
     set) valued='--expect' ;;
-    rm) options='--yes' ;;
+    rm) options=(--yes) ;;
     esac
-    COMPREPLY=()
-    if [[ -z $command ]]; then
-        _tidemark_reply "$([[ $cur == -* ]] && echo "$common --version" || echo "$commands")"
-        return
-    fi
     _tidemark_operands
-    case " $valued " in
-    *" $previous "*)
-        case $previous in
-        --join) _tidemark_files -d ;;
-        --device) _tidemark_reply "$(_tidemark_column 1)" ;;
-        --peer) _tidemark_reply "$(_tidemark_column 2)" ;;
-        --resource) _tidemark_reply "$(_tidemark_column 3)" ;;
-        --after | --expect) _tidemark_reply none ;;
-        esac
-        return
-        ;;
-    esac
-    if [[ $cur == -* ]]; then
-        _tidemark_reply "$valued $options $common"
+    if [[ " $valued " == *" ${words[-2]} "* ]]; then
+        _tidemark_value "${words[-2]}"
+    elif [[ $cur == --*=* ]]; then
+        lead=${cur%%=*}=
+        _tidemark_value "${cur%%=*}"
+    elif [[ $cur == -* ]]; then
+        # shellcheck disable=SC2086 # names are words
+        _tidemark_offer_words $valued "${options[@]}" "${common[@]}"
     else
         _tidemark_operand
     fi

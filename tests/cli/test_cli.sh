@@ -16,6 +16,7 @@ case $program in
 /*) ;;
 *) program=$PWD/$program ;;
 esac
+here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d) || exit 1
 trap 'chmod -R u+rwX "$folder"; rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -661,6 +662,57 @@ echo 'this is no store' >damaged2/sync.mdb
 expect 'marks of another kind' 5 '' \
     'tidemark: status: damaged2: not a file of this kind, or of another format version (FOLDER/damaged2/sync.mdb: too short for a store)' \
     tidemark status damaged2
+
+# ---- completion -----------------------------------------------------------------------------------------
+
+# completes LINE WORD...: what is offered at the end of the line, which bash has split into these words.
+completes() {
+    HOME=$folder bash --norc -c '. "$0" && COMP_LINE=$1 && shift && COMP_WORDS=("$@") &&
+        COMP_CWORD=$(($# - 1)) && compopt() { echo "compopt $*"; } && _tidemark &&
+        for reply in "${COMPREPLY[@]}"; do echo "$reply"; done' "$completion" "$@"
+}
+completion=$here/../../completions/tidemark.bash
+if command -v bash >/dev/null 2>&1; then
+    mkdir 'my marks'
+    for resource in 'my volume' 'a$(touch expanded)"b\c' entry; do
+        tidemark advance 'my marks/s' "$D" "$P" "$resource" $T >/dev/null
+    done
+    t=$program
+    expect 'commands' 0 'status
+stat' '' completes "$t stat" "$t" stat
+    expect 'options' 0 '--peer
+--progress' '' completes "$t ls s --p" "$t" ls s --p
+    expect 'stores' 0 'compopt -o default' '' completes "$t ls " "$t" ls ''
+    expect 'libraries' 0 'compopt -o dirnames' '' completes "$t sync a b" "$t" sync a b
+    expect 'a device, from a store in quotes' 0 '<D>' '' \
+        completes "$t get 'my marks/s' " "$t" get "'my marks/s'" ''
+    # shellcheck disable=SC2088 # a tilde as it was typed
+    expect 'a peer, from a store below the home' 0 '<P>' '' \
+        completes "$t get ~/my\\ marks/s $D 2" "$t" get '~/my\ marks/s' "$D" 2
+    expect 'resources, with blanks and worse' 0 'a\$\(touch\ expanded\)\"b\\c
+entry
+my\ volume' '' completes "$t get \"my marks/s\" $D $P " "$t" get '"my marks/s"' "$D" "$P" ''
+    expect 'nothing in them is expanded' 1 '' '' test -e expanded
+    expect 'a resource in quotes' 0 'my volume' '' \
+        completes "$t get 'my marks/s' $D $P \"my v" "$t" get "'my marks/s'" "$D" "$P" '"my v'
+    expect 'which ask for quoting' 0 'a\$(touch expanded)\"b\\c' '' \
+        completes "$t get 'my marks/s' $D $P \"a" "$t" get "'my marks/s'" "$D" "$P" '"a'
+    expect 'the value of an option' 0 '<P>' '' \
+        completes "$t ls 'my marks/s' --peer 2" "$t" ls "'my marks/s'" --peer 2
+    expect 'the same in one word' 0 '<P>' '' \
+        completes "$t ls 'my marks/s' --peer=2" "$t" ls "'my marks/s'" --peer = 2
+    expect 'of which nothing is typed' 0 '<P>' '' \
+        completes "$t ls 'my marks/s' --peer=" "$t" ls "'my marks/s'" --peer =
+    expect 'where = does not split' 0 '--peer=<P>' '' \
+        completes "$t ls 'my marks/s' --peer=2" "$t" ls "'my marks/s'" --peer=2
+    expect 'with a blank' 0 'my\ volume' '' \
+        completes "$t ls 'my marks/s' --resource=m" "$t" ls "'my marks/s'" --resource = m
+    expect 'operands behind options with values' 0 'none' '' \
+        completes "$t set --expect=2001-02-03T04:05:06Z s $D $P entry n" \
+        "$t" set --expect = 2001-02-03T04 : 05 : 06Z s "$D" "$P" entry n
+else
+    skip 'completion: no bash'
+fi
 
 echo "$cases cases, $failures failed"
 [ "$failures" -eq 0 ]
