@@ -30,7 +30,7 @@ enum {
     CLI_USAGE = 2,   /* the command line is wrong */
     CLI_FAILURE = 3, /* input and output, and whatever has no code of its own */
     CLI_BUSY = 4,
-    CLI_CORRUPT = 5
+    CLI_CORRUPT = 5 /* damaged, or not what it should be */
 };
 
 typedef struct cli_call cli_call;

@@ -64,7 +64,8 @@ static void print_overview(cli_call *call)
     }
     cli_print(call,
               "\n'tidemark help COMMAND' explains one. A library is a folder, a store the file "
-              "of its marks.\nExit codes: 0 yes, 1 no, 2 usage, 3 failure, 4 busy, 5 corrupt.\n");
+              "of its marks.\nExit codes: 0 yes, 1 no, 2 usage, 3 failure, 4 busy, 5 damaged or of "
+              "another kind.\n");
 }
 
 static int run_help(cli_call *call)
