@@ -663,6 +663,19 @@ expect 'marks of another kind' 5 '' \
     'tidemark: status: damaged2: not a file of this kind, or of another format version (FOLDER/damaged2/sync.mdb: too short for a store)' \
     tidemark status damaged2
 
+# ---- what README says -----------------------------------------------------------------------------------
+
+mkdir -p readme/home/Pictures readme/bin
+ln -s "$program" readme/bin/tidemark
+: >readme/home/Pictures/one
+sed -n '/^```console$/,/^```$/s/^\$ //p' "$here/../../README.md" >readme/commands
+sed -n '/^```console$/,/^```$/{/^```/d; /^\$/d; p;}' "$here/../../README.md" >readme/answers
+expect 'the commands in README' 0 "$(mask <readme/answers)" \
+    'tidemark: sync: backup: made as a new device of the library of photos' \
+    sh -c 'cd readme && HOME=$PWD/home PATH=$PWD/bin:$PATH sh -e ./commands >out.txt; rc=$?
+        tail -n 3 out.txt; exit $rc'
+expect 'have answers' 0 3 '' sh -c 'wc -l <readme/answers'
+
 # ---- completion -----------------------------------------------------------------------------------------
 
 # completes LINE WORD...: what is offered at the end of the line, which bash has split into these words.
