@@ -55,16 +55,18 @@ static void taxes(sheet *s)
     static const durability classes[] = {D1, D2};
     for (size_t c = 0; c < 2; c++) {
         for (size_t i = 0; i < 3; i++) {
-            char what[96];
+            char what[128];
             double without = median_of(s, "tax", "apply", "without", classes[c], 0, 1, batches[i]);
             double plan = median_of(s, "tax", "apply", "sqlite-plan", classes[c], 0, 1, batches[i]);
-            (void)snprintf(what, sizeof what,
-                           "tax on an applied change, %s, batch %u (the plan's: %.1f)",
-                           class_name(classes[c]), batches[i], quotient(plan, without));
+            double beside = quotient(
+                median_of(s, "tax", "apply", "tidemark", classes[c], 0, 1, batches[i]), without);
+            (void)snprintf(
+                what, sizeof what,
+                "tax on an applied change, %s, batch %u (side by side %.2f, the plan's way %.1f)",
+                class_name(classes[c]), batches[i], beside, quotient(plan, without));
             line(s, "P1", what,
-                 quotient(median_of(s, "tax", "apply", "tidemark", classes[c], 0, 1, batches[i]),
-                          without),
-                 1.02, true, "x");
+                 median_of(s, "tax", "share", "tidemark", classes[c], 0, 1, batches[i]), 1.02, true,
+                 "x");
         }
     }
 }

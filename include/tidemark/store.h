@@ -45,7 +45,7 @@ extern "C" {
 typedef struct tide_store tide_store;
 
 typedef struct tide_mark {
-    tide_time watermark;  /* how far */
+    tide_time watermark; /* how far */
     tide_time updated_at; /* when it was last written, by the clock of that process; of an advance that
                              waits, when it began to */
     tide_time epoch;      /* when the peer's feed began; TIDE_TIME_NONE where not known */
@@ -63,7 +63,8 @@ enum {
 
 enum {
     TIDE_REFUSE = 0, /* an unusable file makes tide_open fail; it is left as it is */
-    TIDE_MOVE_ASIDE = 1 /* a regular file is renamed to PATH.unusable-TIME and a new store begins; not
+    TIDE_MOVE_ASIDE =
+        1 /* a regular file is renamed to PATH.unusable-TIME and a new store begins; not
                            together with TIDE_MUST_EXIST */
 };
 

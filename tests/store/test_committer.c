@@ -40,7 +40,7 @@ static void tear_down(void)
 
 typedef struct call {
     pthread_t thread;
-    char resource[16];
+    char resource[24];
     tide_time after, upto;
     int answer;
     tide__detail detail;
