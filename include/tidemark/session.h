@@ -40,7 +40,7 @@ enum {
 typedef struct tide_session_options {
     uint32_t size;             /* sizeof; set by tide_session_options_init */
     uint32_t page_rows;        /* rows asked for at a time: 1 to 65536, default 500 */
-    uint32_t page_bytes;       /* about, at least 1 KiB: default 256 KiB; one row always fits */
+    uint32_t page_bytes;       /* about, 1 KiB to 32 MiB: default 256 KiB; one row always fits */
     uint32_t retry_ms;         /* ask again after this long without an answer; default 2000 */
     const unsigned char *peer; /* 16 bytes: accept no other; NULL: whoever answers */
 } tide_session_options;
@@ -49,7 +49,8 @@ TIDE_API void tide_session_options_init(tide_session_options *options);
 
 /* Begins a conversation; the first message is ready at once. `options` NULL: defaults. The engine must be
  * attached to its marks and outlive the session.
- * TIDE_OK; TIDE_EINVAL: not attached; TIDE_ECYCLE, TIDE_EMODEL: as tide_sync_order. */
+ * TIDE_OK; TIDE_EINVAL: not attached, or an option out of its range; TIDE_ECYCLE, TIDE_EMODEL: as
+ * tide_sync_order. *out is NULL on failure. */
 TIDE_API int tide_session_open(tide_sync *sync, const tide_session_options *options,
                                tide_session **out);
 TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
@@ -64,7 +65,8 @@ TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
 TIDE_API int tide_session_receive(tide_session *session, const void *bytes, size_t size);
 
 /* Gives the next message to send. *bytes is valid until the next call on the session.
- * TIDE_OK; TIDE_ABSENT: nothing to send now; TIDE_ECLOSED; errors of SQLite and of the marks. */
+ * TIDE_OK; TIDE_ABSENT: nothing to send now; TIDE_ECLOSED; TIDE_ELIMIT: a row of ours is too large to be sent;
+ * errors of SQLite and of the marks. An error ends the session, and so it will the next while the row is there. */
 TIDE_API int tide_session_next(tide_session *session, const void **bytes, size_t *size);
 
 /* Says what time it is, on any clock that only goes forward; a question that was not answered in time is

@@ -31,7 +31,8 @@ typedef struct tide_transport {
 
 /* Exchanges marks with the peer behind the transport and goes on until each side has what the other has. The
  * session stays open: another call exchanges what is new since, on both sides. Whoever is through may close
- * the link; the other end then has everything too, and answers TIDE_OK.
+ * the link; the other end then has everything too, and answers TIDE_OK. A peer that is paused tells nothing: the
+ * call then goes on until the peer resumes, or the link ends.
  *
  * A program that wants live changes all the time does by itself what this call does in a loop: tell the session
  * the time (tide_session_tick), send all that tide_session_next gives, wait for a message until

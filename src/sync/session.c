@@ -10,7 +10,8 @@
  * over. So a lost question or page costs a retry, a repeated or late one nothing.
  *
  * The first question travels in HELLO, together with our models; until the peer's HELLO is here its pages
- * are passed over, and its question is asked again by itself.
+ * are passed over, and its question is asked again by itself. The numbers of sessions are random, so that of two
+ * HELLOs nobody can tell which is the later. Whoever answers us is the one that lives.
  */
 #include "sync/session.h"
 
@@ -30,6 +31,19 @@
 #define PAGE_BYTES_MIN 1024
 #define RETRY_MS 2000
 #define OVER_REMEMBERED 8
+
+/* What has become of our HELLO, without which the peer passes over all we say. */
+enum {
+    HELLO_DUE,  /* goes out before anything else */
+    HELLO_OUT,  /* each question is one, until there is an answer */
+    HELLO_HEARD /* a page has answered it: WANT will do */
+};
+
+/* A question of the peer, with the names it points to. */
+typedef struct kept_question {
+    tide__question question;
+    char names[TIDE_MODELS_MAX][TIDE_MODEL_NAME_MAX];
+} kept_question;
 
 struct tide_session {
     tide_sync *sync;
@@ -52,22 +66,34 @@ struct tide_session {
     int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts no more */
     size_t peer_over_count;
 
+    /* What we say. At every moment:
+     *
+     *     HELLO_DUE     implies ask
+     *     HELLO_OUT     implies ask or asked
+     *     HELLO_HEARD   with paused implies neither
+     *     ask, asked    also both: it is due again, and an answer to the first would do
+     *     news_sent     with news: likewise
+     *     answer        implies questioned, and that implies peer_known */
+    int hello;
     bool ask;        /* our question is due */
     bool asked;      /* it is under way, and an answer is awaited */
-    uint32_t number; /* of our question; its repetitions have the same */
-    bool greeted;    /* our HELLO is out: a page before it would be passed over */
-    bool peer_heard; /* the peer has answered once: WANT will do, HELLO need not */
+    uint32_t number; /* of our question; the same when repeated, a new one after an answer */
     bool news;       /* the peer shall hear that there are new rows */
-    bool news_sent;
+    bool news_sent;  /* it was told, and has asked nothing since */
     int64_t now_ns;
     int64_t ask_ns;  /* when a question without an answer is asked again, */
     int64_t news_ns; /* and when news without a question are told again */
 
     bool questioned; /* `question` is of the peer's session */
     bool answer;     /* and is due an answer */
-    tide__question question;
-    char names[TIDE_MODELS_MAX][TIDE_MODEL_NAME_MAX]; /* of that question */
+    kept_question question;
     bool peer_complete;
+
+    /* Another session of the peer that has said HELLO: a new one, or a late word of one that we never met. It
+     * takes the place of the one we talk with when it answers us. */
+    bool has_rival;
+    int64_t rival;
+    kept_question rival_question;
 
     size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
@@ -218,7 +244,8 @@ static void pack_models(msgpack_packer *p, const tide_session *session)
 /* The time for repeating what is sent now. */
 static int64_t retry_time(const tide_session *session)
 {
-    return session->now_ns + (int64_t)session->options.retry_ms * 1000000;
+    int64_t retry_ns = (int64_t)session->options.retry_ms * 1000000;
+    return session->now_ns > INT64_MAX - retry_ns ? INT64_MAX : session->now_ns + retry_ns;
 }
 
 static int send_question(tide_session *session)
@@ -226,7 +253,7 @@ static int send_question(tide_session *session)
     const tide_sync *sync = session->sync;
     tide__question question;
     msgpack_packer packer;
-    bool hello = !session->peer_heard;
+    bool hello = session->hello != HELLO_HEARD;
     int rc = make_question(session, &question);
     if (rc != TIDE_OK) {
         return rc;
@@ -240,11 +267,8 @@ static int send_question(tide_session *session)
     tide__pack_question(&packer, &question);
     session->ask = false;
     session->ask_ns = retry_time(session);
-    session->greeted = true;
-    session->asked = question.count > 0 || !session->peer_known;
-    if (!session->asked && !session->paused) {
-        enter_state(session, TIDE_READY); /* there is nothing to follow */
-    }
+    session->asked = true;
+    session->hello = hello ? HELLO_OUT : HELLO_HEARD;
     return TIDE_OK;
 }
 
@@ -252,8 +276,8 @@ static int send_question(tide_session *session)
 static bool covers_all(const tide_session *session)
 {
     size_t named = 0;
-    for (size_t i = 0; i < session->question.count; i++) {
-        const tide__name *name = &session->question.wants[i].resource;
+    for (size_t i = 0; i < session->question.question.count; i++) {
+        const tide__name *name = &session->question.question.wants[i].resource;
         named += tide__model_find(session->sync, name->text, name->length) != NULL;
     }
     return named >= session->shared_count;
@@ -264,8 +288,8 @@ static int send_page(tide_session *session)
     size_t rows = 0;
     bool end = false;
     tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
-    int rc = tide__feed_page(session->sync, &session->question, &asker, session->id, &session->out,
-                             &rows, &end);
+    int rc = tide__feed_page(session->sync, &session->question.question, &asker, session->id,
+                             &session->out, &rows, &end);
     session->answer = false;
     if (rc == TIDE_OK) {
         /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to which it has
@@ -287,7 +311,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
     }
     session->out.size = 0;
     session->out.failed = false;
-    if (session->answer && session->greeted) {
+    if (session->answer && session->hello != HELLO_DUE) {
         rc = send_page(session);
     } else if (session->ask) {
         rc = send_question(session);
@@ -357,11 +381,21 @@ static int check_offers(tide_session *session, const tide__message *message)
     return TIDE_OK;
 }
 
+static void copy_question(kept_question *kept, const tide__question *question)
+{
+    kept->question = *question;
+    for (size_t i = 0; i < question->count; i++) {
+        const tide__name *name = &question->wants[i].resource;
+        memmove(kept->names[i], name->text, name->length);
+        kept->question.wants[i].resource.text = kept->names[i];
+    }
+}
+
 /* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One that was
  * overtaken says nothing about where the peer stands now. */
 static void keep_question(tide_session *session, const tide__question *question)
 {
-    int32_t later = (int32_t)(question->number - session->question.number);
+    int32_t later = (int32_t)(question->number - session->question.question.number);
     if (session->questioned && later < 0) {
         return;
     }
@@ -372,13 +406,32 @@ static void keep_question(tide_session *session, const tide__question *question)
             question->wanting && session->shared_count == 0; /* nothing to follow */
     }
     session->questioned = true;
-    session->question = *question;
-    for (size_t i = 0; i < question->count; i++) {
-        const tide__name *name = &question->wants[i].resource;
-        memcpy(session->names[i], name->text, name->length);
-        session->question.wants[i].resource.text = session->names[i];
+    copy_question(&session->question, question);
+    session->answer = question->wanting; /* by an empty page where it asks for nothing */
+}
+
+/* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing of us, and must
+ * hear our HELLO; if the word is late, our HELLO reaches the session we know, and costs one exchange. Which of the
+ * two answers is the one that lives. */
+static void hear_rival(tide_session *session, const tide__message *message)
+{
+    if (!session->has_rival || session->rival != message->session) {
+        session->has_rival = true;
+        session->rival = message->session;
+        session->hello = HELLO_DUE;
+        session->ask = true;
+        session->number++; /* what was asked before is answered by neither */
     }
-    session->answer = question->count > 0;
+    copy_question(&session->rival_question, &message->question);
+}
+
+/* The rival has answered. */
+static void change_to_rival(tide_session *session)
+{
+    session->peer_over[session->peer_over_count++ % OVER_REMEMBERED] = session->peer_session;
+    session->peer_session = session->rival;
+    session->questioned = false;
+    keep_question(session, &session->rival_question.question);
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -386,6 +439,10 @@ static int hear_hello(tide_session *session, const tide__message *message)
     int rc = check_offers(session, message);
     if (rc != TIDE_OK) {
         return rc;
+    }
+    if (session->peer_known && message->session != session->peer_session) {
+        hear_rival(session, message);
+        return TIDE_OK;
     }
     if (!session->peer_known) {
         uuid_copy(session->peer, message->from);
@@ -395,13 +452,6 @@ static int hear_hello(tide_session *session, const tide__message *message)
         if (!session->paused) {
             enter_state(session, TIDE_CATCHING_UP);
         }
-    } else if (message->session != session->peer_session) {
-        /* The peer has begun anew, and knows nothing of us: so do we. */
-        session->peer_over[session->peer_over_count++ % OVER_REMEMBERED] = session->peer_session;
-        session->questioned = false;
-        session->peer_heard = false;
-        session->ask = !session->paused;
-        session->number++;
     }
     session->peer_session = message->session;
     session->peer_epoch = message->epoch;
@@ -422,25 +472,33 @@ static int apply_page(tide_session *session, const tide__message *message)
     for (size_t i = 0; i < message->range_count; i++) {
         carried += message->ranges[i].rows->size;
     }
-    session->ask = gap || carried > 0 || !message->end;
-    session->asked = false;
-    session->number++;
-    if (!session->ask) {
+    bool more = gap || carried > 0 || !message->end;
+    session->ask = more || session->hello == HELLO_DUE;
+    if (!more) {
         enter_state(session, TIDE_READY);
     }
     return TIDE_OK;
 }
 
+/* Only the answer that is awaited counts: any other is a repetition, or late. Whoever gives it lives. */
 static int hear_page(tide_session *session, const tide__message *message)
 {
-    if (message->to_session != session->id) {
-        return TIDE_OK; /* an answer to an earlier session of ours */
+    if (message->to_session != session->id || !session->asked ||
+        message->number != session->number) {
+        return TIDE_OK;
     }
-    session->peer_heard = true;
-    if (session->paused || !session->asked || message->number != session->number) {
-        return TIDE_OK; /* nobody waits for it: a repetition, or late */
+    if (message->session != session->peer_session) {
+        change_to_rival(session);
     }
+    session->has_rival = false;
+    session->asked = false;
+    session->number++;
+    session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
     session->peer_epoch = message->epoch;
+    if (session->paused) {
+        session->ask = session->hello == HELLO_DUE;
+        return TIDE_OK;
+    }
     return apply_page(session, message);
 }
 
@@ -454,7 +512,7 @@ static bool is_over(const tide_session *session, int64_t peer_session)
     return false;
 }
 
-/* What is of a session of the peer that is over, or comes before its HELLO, is passed over. */
+/* What is of a session of the peer that is over, or that has not said HELLO, is passed over. */
 static int hear(tide_session *session, const tide__message *message)
 {
     int rc = check_sender(session, message);
@@ -464,11 +522,15 @@ static int hear(tide_session *session, const tide__message *message)
     if (message->kind == TIDE__HELLO) {
         return hear_hello(session, message);
     }
-    if (!session->peer_known || message->session != session->peer_session) {
+    bool of_rival = session->has_rival && message->session == session->rival;
+    if (!session->peer_known || (message->session != session->peer_session && !of_rival)) {
         return TIDE_OK;
     }
     if (message->kind == TIDE__PAGE) {
         return hear_page(session, message);
+    }
+    if (of_rival) {
+        return TIDE_OK; /* not before it has answered */
     }
     if (message->kind == TIDE__WANT) {
         keep_question(session, &message->question);
@@ -563,7 +625,9 @@ void tide_session_pause(tide_session *session)
 {
     if (session != NULL && !session->paused) {
         session->paused = true;
-        session->ask = session->asked = false;
+        if (session->hello == HELLO_HEARD) {
+            session->ask = session->asked = false;
+        } /* else it goes on, and asks for nothing: whom we have not greeted we cannot serve */
         enter_state(session, TIDE_PAUSED);
     }
 }
@@ -573,6 +637,7 @@ void tide_session_resume(tide_session *session)
     if (session != NULL && session->paused) {
         session->paused = false;
         session->ask = true;
+        session->number++; /* what answers the paused HELLO is no answer to this */
         enter_state(session, session->peer_known ? TIDE_CATCHING_UP : TIDE_UNINITIALIZED);
     }
 }

@@ -732,6 +732,140 @@ START_TEST(a_peer_that_begins_anew_with_an_earlier_clock_is_answered)
 }
 END_TEST
 
+/* B's first HELLO is late: B has given that session up and talks in another. */
+static test_bytes late_hello(void)
+{
+    test_bytes hello;
+
+    test_session_start(&b, NULL);
+    hello = test_take_kind(&b, TIDE__HELLO);
+    test_session_start(&b, NULL);
+    return hello;
+}
+
+/* One of a session that nobody has met: it must not take the place of the one that lives. */
+START_TEST(a_hello_that_comes_late_ends_no_conversation)
+{
+    test_bytes hello = late_hello();
+
+    test_session_start(&a, NULL);
+    test_talk(&a, &b);
+    both_complete();
+    for (int i = 0; i < 3; i++) {
+        size_t messages;
+
+        ck_assert_int_eq(test_give(&a, hello), TIDE_OK);
+        messages = test_talk(&a, &b);
+        ck_assert_uint_le(messages, 4); /* it costs one exchange, */
+        both_complete();
+        ck_assert_int_eq(tide_session_deadline(a.session), INT64_MAX); /* and nothing is owed */
+    }
+    test_drop(&hello);
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('new')");
+    tide_session_notify(b.session);
+    test_talk(&a, &b);
+    both_complete();
+    test_text_is(a.db, "new", "SELECT uuid FROM item");
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('z')");
+    tide_session_notify(a.session);
+    test_talk(&a, &b);
+    items_are("new -|z -");
+}
+END_TEST
+
+/* It is the first that A hears of B. */
+START_TEST(a_late_hello_that_comes_first_gives_way)
+{
+    test_bytes hello = late_hello();
+
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('y')");
+    test_session_start(&a, NULL);
+    ck_assert_int_eq(test_hand(&a, hello), TIDE_OK);
+    for (int i = 1; i <= 3; i++) {
+        test_talk(&a, &b);
+        tide_session_tick(a.session, 3000 * MS * i);
+        tide_session_tick(b.session, 3000 * MS * i);
+    }
+    test_talk(&a, &b);
+    items_are("x -|y -");
+    both_complete();
+}
+END_TEST
+
+/* It comes while B really begins anew. */
+START_TEST(a_late_hello_does_not_keep_a_new_session_out)
+{
+    test_bytes hello = late_hello();
+
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
+    test_session_start(&a, NULL);
+    test_talk(&a, &b);
+    both_complete();
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('y')");
+    test_session_start(&b, NULL);
+    ck_assert_int_eq(test_hand(&a, test_take_kind(&b, TIDE__HELLO)), TIDE_OK);
+    ck_assert_int_eq(test_hand(&a, hello), TIDE_OK);
+    for (int i = 1; i <= 3; i++) {
+        test_talk(&a, &b);
+        tide_session_tick(a.session, 3000 * MS * i);
+        tide_session_tick(b.session, 3000 * MS * i);
+    }
+    test_talk(&a, &b);
+    items_are("x -|y -");
+    both_complete();
+}
+END_TEST
+
+/* Everything B ever said may come again at any time. */
+START_TEST(late_words_of_any_session_end_no_conversation)
+{
+    test_random random = {(uint64_t)_i + 1};
+    test_bytes said[64];
+    size_t count = 0;
+
+    test_session_start(&a, NULL);
+    for (int life = 0; life < 12; life++) {
+        char sql[96];
+
+        test_session_start(&b, NULL);
+        for (int i = 1; i <= 40; i++) {
+            test_bytes message;
+
+            if (test_below(&random, 4) == 0 && count > 0)
+                ck_assert_int_eq(test_give(&a, said[test_below(&random, count)]), TIDE_OK);
+            if (test_take(&b, &message)) {
+                if (test_below(&random, 5) > 0)
+                    ck_assert_int_eq(test_give(&a, message), TIDE_OK);
+                if (count < 64)
+                    said[count++] = message;
+                else
+                    test_drop(&message);
+            }
+            if (test_take(&a, &message))
+                ck_assert_int_eq(test_hand(&b, message), TIDE_OK);
+            tide_session_tick(a.session, (life * 40 + i) * 500 * MS);
+            tide_session_tick(b.session, (life * 40 + i) * 500 * MS);
+        }
+        snprintf(sql, sizeof sql, "INSERT INTO item (uuid) VALUES ('%c%d')", life % 2 ? 'b' : 'a',
+                 life);
+        test_sql(life % 2 ? b.db : a.db, "%s", sql);
+    }
+    for (int i = 1; i <= 4; i++) { /* the link is good again */
+        tide_session_notify(a.session);
+        tide_session_notify(b.session);
+        test_talk(&a, &b);
+        tide_session_tick(a.session, (600 + 6 * i) * 500 * MS);
+        tide_session_tick(b.session, (600 + 6 * i) * 500 * MS);
+    }
+    both_complete();
+    test_same_rows(&a, &b);
+    test_text_is(a.db, "12", "SELECT count(*) FROM item");
+    while (count > 0)
+        test_drop(&said[--count]);
+}
+END_TEST
+
 /* A page that was made for an earlier session of ours, and one from an earlier session of the peer. */
 START_TEST(what_belongs_to_another_session_is_passed_over)
 {
@@ -1408,6 +1542,88 @@ START_TEST(a_paused_session_asks_nothing_and_serves)
 }
 END_TEST
 
+/* Whom it has not greeted it cannot serve: HELLO is said all the same, and again when it is lost. */
+START_TEST(a_session_paused_before_its_hello_has_arrived_serves)
+{
+    bool lost = _i > 0;
+    test_bytes message;
+
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('y')");
+    options.peer = _i == 2 ? NULL : b.device;
+    test_session_start(&a, &options);
+    options.peer = a.device;
+    test_session_start(&b, &options);
+    if (!lost)
+        tide_session_pause(a.session);
+    message = test_take_kind(&a, TIDE__HELLO);
+    if (lost)
+        tide_session_pause(a.session);
+    else
+        ck_assert_int_eq(test_give(&b, message), TIDE_OK);
+    test_drop(&message);
+    test_talk(&a, &b);
+    for (int i = 1; lost && i <= 2; i++) { /* until b knows a, pages are passed over */
+        tide_session_tick(a.session, 2000 * MS * i);
+        tide_session_tick(b.session, 2000 * MS * i);
+        test_talk(&a, &b);
+    }
+    items_are("x -|y -");
+    ck_assert_int_eq(tide_session_state(b.session), TIDE_READY);
+    test_text_is(a.db, "x", "SELECT uuid FROM item");
+    ck_assert_int_eq(tide_session_state(a.session), TIDE_PAUSED);
+    ck_assert_int_eq(tide_session_is_complete(b.session), 0);
+    ck_assert_int_eq(tide_session_deadline(a.session), INT64_MAX); /* it was heard */
+    tide_session_resume(a.session);
+    test_talk(&a, &b);
+    both_complete();
+}
+END_TEST
+
+/* What answered the paused session's HELLO is no answer to what it asks when it goes on. */
+START_TEST(the_answer_to_a_paused_hello_ends_no_round)
+{
+    test_bytes empty;
+
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('y')");
+    options.peer = b.device;
+    test_session_start(&a, &options);
+    options.peer = a.device;
+    test_session_start(&b, &options);
+    tide_session_pause(a.session);
+    ck_assert_int_eq(test_hand(&a, test_take_kind(&b, TIDE__HELLO)), TIDE_OK);
+    ck_assert_int_eq(test_hand(&b, test_take_kind(&a, TIDE__HELLO)), TIDE_OK);
+    empty = test_take_kind(&b, TIDE__PAGE);
+    tide_session_resume(a.session);
+    ck_assert_int_eq(test_hand(&a, empty), TIDE_OK);
+    ck_assert_int_eq(tide_session_state(a.session), TIDE_CATCHING_UP);
+    test_talk(&a, &b);
+    both_complete();
+    test_text_is(a.db, "y", "SELECT uuid FROM item");
+}
+END_TEST
+
+START_TEST(a_paused_session_serves_a_peer_that_begins_anew)
+{
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
+    start_both();
+    test_talk(&a, &b);
+    both_complete();
+    tide_session_pause(a.session);
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES ('y')");
+    options.peer = _i == 0 ? NULL : a.device;
+    test_session_start(&b, &options);
+    test_talk(&a, &b);
+    items_are("x -|y -");
+    ck_assert_int_eq(tide_session_state(b.session), TIDE_READY);
+    ck_assert_int_eq(tide_session_state(a.session), TIDE_PAUSED);
+    ck_assert_int_eq(tide_session_deadline(a.session), INT64_MAX);
+    tide_session_resume(a.session);
+    test_talk(&a, &b);
+    both_complete();
+}
+END_TEST
+
 START_TEST(pausing_in_the_middle_passes_over_what_comes)
 {
     test_bytes page;
@@ -1419,8 +1635,9 @@ START_TEST(pausing_in_the_middle_passes_over_what_comes)
     page = test_take_kind(&a, TIDE__PAGE);
     tide_session_pause(b.session);
     tide_session_pause(b.session);
-    ck_assert_int_eq(tide_session_deadline(b.session), INT64_MAX);
+    ck_assert_int_eq(tide_session_deadline(b.session), 2000 * MS); /* whether it was heard */
     ck_assert_int_eq(test_hand(&b, page), TIDE_OK);
+    ck_assert_int_eq(tide_session_deadline(b.session), INT64_MAX);
     items_are("");
     test_sql(b.db, "INSERT INTO item (uuid) VALUES ('y')");
     tide_session_notify(b.session);
@@ -1706,6 +1923,10 @@ static void add_faults_of_the_link(Suite *suite)
     tcase_add_test(test, a_question_that_comes_late_does_not_swallow_the_news);
     tcase_add_test(test, a_peer_that_begins_anew_is_answered);
     tcase_add_test(test, a_peer_that_begins_anew_with_an_earlier_clock_is_answered);
+    tcase_add_test(test, a_hello_that_comes_late_ends_no_conversation);
+    tcase_add_test(test, a_late_hello_that_comes_first_gives_way);
+    tcase_add_test(test, a_late_hello_does_not_keep_a_new_session_out);
+    tcase_add_loop_test(test, late_words_of_any_session_end_no_conversation, 0, 30);
     tcase_add_test(test, what_belongs_to_another_session_is_passed_over);
 }
 
@@ -1769,6 +1990,9 @@ static void add_pausing_and_pages(Suite *suite)
     TCase *test = test_case(suite, "pausing and pages");
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_test(test, a_paused_session_asks_nothing_and_serves);
+    tcase_add_loop_test(test, a_session_paused_before_its_hello_has_arrived_serves, 0, 3);
+    tcase_add_test(test, the_answer_to_a_paused_hello_ends_no_round);
+    tcase_add_loop_test(test, a_paused_session_serves_a_peer_that_begins_anew, 0, 2);
     tcase_add_test(test, pausing_in_the_middle_passes_over_what_comes);
     tcase_add_loop_test(test, every_page_boundary_is_exact, 1, 8);
     tcase_add_loop_test(test, every_page_boundary_is_a_place_to_stop, 1, 8);
