@@ -1,8 +1,8 @@
 /* bench.h - a run of the benchmark: its settings, what it has found, and the cases.
  *
- * A case measures contestants (an engine in a durability class) in rounds: each round gives each contestant one
- * sample, so that what disturbs the machine disturbs all alike. A result is the median of its samples with
- * the least and the most, compared with a reference of the same case and class.
+ * A case measures contestants (an engine in a durability class) in rounds: each round gives each
+ * contestant one sample, so that what disturbs the machine disturbs all alike. A result is the median
+ * of its samples with the least and the most, compared with a reference of the same case and class.
  */
 #ifndef TIDEMARK_BENCH_BENCH_H
 #define TIDEMARK_BENCH_BENCH_H
@@ -60,7 +60,8 @@ extern const bench_case cases[]; /* ends with a nameless one */
 result *result_new(bench *b, const char *case_name, const char *what, const char *name,
                    durability class, uint64_t size, const char *unit);
 void result_percentiles(result *r, const histogram *h);
-/* Sets the ratios of all results of the case to that of engine `name` in the same class, threads, size and so on. */
+/* Sets the ratios of all results of the case to that of engine `name` in the same class, threads,
+ * size and so on. */
 void results_compare(bench *b, size_t from, const char *name);
 void results_print(const bench *b, size_t from);
 const result *result_find(const bench *b, const char *case_name, const char *what, const char *name,
@@ -103,8 +104,8 @@ unsigned goals_print(const bench *b, char *text, size_t size);
 /* One JSON object a line. False: the file cannot be written. */
 bool results_json(const bench *b, const char *path);
 
-/* Whether a report can be made there, before anything is measured; and makes it, Markdown and plots. False: said why
- * on stderr. */
+/* Whether a report can be made there, before anything is measured; and makes it, Markdown and
+ * plots. False: said why on stderr. */
 bool report_possible(const char *folder);
 bool report_write(const bench *b, const char *folder, const char *goals);
 

@@ -1,11 +1,14 @@
-/* case_engine.c - the sync engine: what watermarks add to an applied change, and a whole first sync.
+/* case_engine.c - the sync engine: what watermarks add to an applied change, and a whole first
+ * sync.
  *
- * The tax is measured on the engine's apply path, rows in SQLite included: batches of changes in one
- * transaction each (tide_sync_apply_state_changes), by themselves; with Tidemark's marks, raised over each batch's
- * range; and with the plan's way, which reads, compares and upserts a watermark in SQLite for each change.
+ * The tax is measured on the engine's apply path, rows in SQLite included: batches of changes in
+ * one transaction each (tide_sync_apply_state_changes), by themselves; with Tidemark's marks,
+ * raised over each batch's range; and with the plan's way, which reads, compares and upserts a
+ * watermark in SQLite for each change.
  *
- * Side by side, the disk's moods are larger than what is to be seen: so the time inside the calls for marks, the flush
- * at the end included, is also taken by itself, and the tax is the whole over the whole without it.
+ * Side by side, the disk's moods are larger than what is to be seen: so the time inside the calls
+ * for marks, the flush at the end included, is also taken by itself, and the tax is the whole over
+ * the whole without it.
  */
 #include <fcntl.h>
 #include <inttypes.h>

@@ -227,8 +227,8 @@ void case_advance(bench *b)
 
 /* ---- open loop ---------------------------------------------------------------------------------- */
 
-/* Asks at a fixed rate, and measures each from the moment it should have begun: whoever is late makes the next
- * ones late. */
+/* Asks at a fixed rate, and measures each from the moment it should have begun: whoever is late
+ * makes the next ones late. */
 static void open_loop(contestant *c, const workload *w, int64_t interval_ns, int64_t duration_ns)
 {
     int64_t began = now_ns();

@@ -23,7 +23,8 @@ static void load_size(bench *b, size_t size)
             char name[128];
             bool last = run + 1 == b->runs;
             loaded_folder(b, engines[i], size, path);
-            if (!last || size != usual_size(b)) { /* the last of the usual size is for other cases */
+            if (!last ||
+                size != usual_size(b)) { /* the last of the usual size is for other cases */
                 (void)snprintf(name, sizeof name, "loaded-%s-%zu", engines[i]->name, size);
                 bench_folder(b, name, path);
                 folder_remove(path);

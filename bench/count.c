@@ -1,6 +1,7 @@
 /* count.c - tidemark-count CASE N: does one thing N times and nothing else, for counting instructions.
  *
- * The difference between N and 0 is the price of N. scripts/check-instructions holds it against a baseline.
+ * The difference between N and 0 is the price of N. scripts/check-instructions holds it against a
+ * baseline.
  */
 #include <stdbool.h>
 #include <stdio.h>

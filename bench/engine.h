@@ -6,8 +6,8 @@
  *     D1  the store is sound after a power cut, the newest changes may be gone
  *     D0  only the end of the process is survived
  *
- * Each thread works through a handle of its own. All answer 0 for done and STALE for a time that is not newer;
- * anything else ends the benchmark with a message.
+ * Each thread works through a handle of its own. All answer 0 for done and STALE for a time that is
+ * not newer; anything else ends the benchmark with a message.
  */
 #ifndef TIDEMARK_BENCH_ENGINE_H
 #define TIDEMARK_BENCH_ENGINE_H

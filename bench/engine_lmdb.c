@@ -1,7 +1,7 @@
 /* engine_lmdb.c - bare LMDB, the limit: the same bytes, one transaction a change, nothing beside it.
  *
- * No checks, no growth, no registry; a change reads, compares and puts in one write transaction, and a read
- * renews one read transaction.
+ * No checks, no growth, no registry; a change reads, compares and puts in one write transaction, and
+ * a read renews one read transaction.
  */
 #include <lmdb.h>
 #include <stdio.h>

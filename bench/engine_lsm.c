@@ -1,7 +1,9 @@
-/* engine_lsm.c - LevelDB or RocksDB through its C interface: the text keys and values of Tidemark's file.
+/* engine_lsm.c - LevelDB or RocksDB through its C interface: the text keys and values of Tidemark's
+ * file.
  *
- * Both have the same interface under their own prefix, so this file is compiled once for each: STORE is the
- * prefix. It has no compare-and-set, so a change takes one of a set of locks, by key, reads, compares and puts.
+ * Both have the same interface under their own prefix, so this file is compiled once for each:
+ * STORE is the prefix. It has no compare-and-set, so a change takes one of a set of locks, by key,
+ * reads, compares and puts.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -1,9 +1,11 @@
-/* engine_sqlite.c - SQLite twice: as its best users would run it, and as the plan of the protocol writes it.
+/* engine_sqlite.c - SQLite twice: as its best users would run it, and as the plan of the protocol
+ * writes it.
  *
- * best  WAL, one connection a thread, BLOB ids and INTEGER times, WITHOUT ROWID, one prepared conditional upsert, 64
- *       MiB of cache, secure_delete off (Debian turns it on).
- * plan  the table and indexes of device_resource_watermarks, text everywhere; each change reads, compares and
- *       upserts with statements prepared each time, as that code does.
+ * best  WAL, one connection a thread, BLOB ids and INTEGER times, WITHOUT ROWID, one prepared
+ *       conditional upsert, 64 MiB of cache, secure_delete off (Debian turns it on).
+ *
+ * plan  the table and indexes of device_resource_watermarks, text everywhere; each change reads,
+ *       compares and upserts with statements prepared each time, as that code does.
  *
  * Both wait for locks. bench_sql is what the report prints.
  */

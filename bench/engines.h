@@ -11,7 +11,8 @@
 /* Zeroed memory; ends the program when there is none. */
 void *bench_alloc(size_t bytes);
 
-/* The text forms for stores of bytes. The key's length is returned; the value's check is not computed. */
+/* The text forms for stores of bytes. The key's length is returned; the value's check is not
+ * computed. */
 size_t key_text(const mark_id *id, char text[KEY_TEXT]);
 void value_text(tide_time upto, tide_time updated_at, char text[VALUE_TEXT]);
 

@@ -1,7 +1,8 @@
 /* measure.h - clocks, spreads and latency histograms.
  *
- * A histogram counts nanoseconds in buckets of about 1.6 % width (64 to a power of two), so that percentiles are
- * right to that and memory is fixed. A spread is what several runs of one thing gave: median, least, most.
+ * A histogram counts nanoseconds in buckets of about 1.6 % width (64 to a power of two), so that
+ * percentiles are right to that and memory is fixed. A spread is what several runs of one thing
+ * gave: median, least, most.
  */
 #ifndef TIDEMARK_BENCH_MEASURE_H
 #define TIDEMARK_BENCH_MEASURE_H

@@ -1,7 +1,7 @@
 /* report.c - a run as report.md with plots beside it, drawn by gnuplot.
  *
- * Every result is in the tables, also those where Tidemark loses. Plots: latencies of a durable raise, throughput
- * over threads, cost of a mark over size, bytes on disk.
+ * Every result is in the tables, also those where Tidemark loses. Plots: latencies of a durable
+ * raise, throughput over threads, cost of a mark over size, bytes on disk.
  */
 #include <errno.h>
 #include <inttypes.h>

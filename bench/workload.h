@@ -1,6 +1,7 @@
 /* workload.h - the marks that all engines are given, the same in each run and on each machine.
  *
- * One device, twelve resources for each peer, as in a library with many peers; times rise from a fixed one.
+ * One device, twelve resources for each peer, as in a library with many peers; times rise from a
+ * fixed one.
  */
 #ifndef TIDEMARK_BENCH_WORKLOAD_H
 #define TIDEMARK_BENCH_WORKLOAD_H
@@ -33,7 +34,8 @@ void workload_free(workload *w);
 /* splitmix64 */
 uint64_t random_next(uint64_t *state);
 
-/* An order-independent hash of one mark, to be added up: engines that hold the same marks have the same sum. */
+/* An order-independent hash of one mark, to be added up: engines that hold the same marks have the
+ * same sum. */
 uint64_t mark_hash(const unsigned char *peer, const char *resource, tide_time watermark);
 
 #endif

@@ -1,9 +1,9 @@
-/* support.h - what the test programs share: a folder for each test, a seeded generator, whole files,
- * children, and a second process that works on a store at our word.
+/* support.h - what the test programs share: a folder for each test, a seeded generator, whole
+ * files, children, and a second process that works on a store at our word.
  *
- * Every test runs inside its own empty folder, so that paths in tests are plain names; the folder goes
- * away with the program, also when the test crashed. Failures in a child are told with child_assert,
- * because Check's own assertions belong to the process that runs the test.
+ * Every test runs inside its own empty folder, so that paths in tests are plain names; the folder
+ * goes away with the program, also when the test crashed. Failures in a child are told with
+ * child_assert, because Check's own assertions belong to the process that runs the test.
  */
 #ifndef TIDEMARK_TESTS_SUPPORT_H
 #define TIDEMARK_TESTS_SUPPORT_H
@@ -82,8 +82,8 @@ tide_store *test_open(const char *path, const tide_options *options);
 /* Mark number `n` of a big set: its own device, peer and resource. */
 void test_numbered(uint64_t n, uuid_t device, uuid_t peer, char resource[32]);
 
-/* Raises the marks number first to first + count - 1 to `upto`, durably, many to a commit. Returns the
- * first answer that is not TIDE_OK. */
+/* Raises the marks number first to first + count - 1 to `upto`, durably, many to a commit. Returns
+ * the first answer that is not TIDE_OK. */
 int test_fill(tide_store *store, uint64_t first, uint64_t count, tide_time upto);
 
 /* How many of those marks stand exactly at `upto`. */
@@ -122,7 +122,8 @@ typedef struct test_remote {
 } test_remote;
 
 void test_remote_start(test_remote *remote);
-void test_remote_stop(test_remote *remote); /* closes its store; fails the test unless it ended well */
+void test_remote_stop(
+    test_remote *remote); /* closes its store; fails the test unless it ended well */
 
 int test_remote_open(test_remote *remote, const char *path, uint64_t map_size_bytes);
 void test_remote_close(test_remote *remote);

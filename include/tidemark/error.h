@@ -1,8 +1,8 @@
 /* tidemark/error.h - the answers of every call.
  *
  * Calls that can fail return int. Zero is done. A positive code is a normal answer other than done.
- * A negative code is a failure: it changed nothing, except where the call says so; TIDE_EUNKNOWN says that nobody
- * can tell. An error never reads as "absent". The values are pinned and will not change.
+ * A negative code is a failure: it changed nothing, except where the call says so; TIDE_EUNKNOWN says
+ * that nobody can tell. An error never reads as "absent". The values are pinned and will not change.
  */
 #ifndef TIDEMARK_ERROR_H
 #define TIDEMARK_ERROR_H

@@ -1,8 +1,9 @@
 /* tidemark/model.h - which tables are synced.
  *
- * A model says how the rows of one SQLite table travel: under which resource name, by which key, with
- * which columns, after which other models, and who may change them. The table stays the application's own;
- * capture (tidemark/sync.h) adds triggers to it and tables named tidemark_... beside it.
+ * A model says how the rows of one SQLite table travel: under which resource name, by which key,
+ * with which columns, after which other models, and who may change them. The table stays the
+ * application's own; capture (tidemark/sync.h) adds triggers to it and tables named tidemark_...
+ * beside it.
  */
 #ifndef TIDEMARK_MODEL_H
 #define TIDEMARK_MODEL_H
@@ -34,8 +35,8 @@ typedef struct tide_model {
     uint32_t ownership;   /* TIDE_DEVICE_OWNED or TIDE_SHARED */
     const char *resource; /* "entry": the resource of the marks, the same on every device */
     const char *table;    /* "entries": an ordinary table with an INTEGER PRIMARY KEY */
-    const char *
-        key; /* "uuid": NOT NULL and UNIQUE on its own, collation BINARY; the same on every device */
+    const char *key; /* "uuid": NOT NULL and UNIQUE on its own, collation BINARY; the same on every
+                        device */
     const char *const *columns; /* what travels besides the key; by name, in this order */
     size_t column_count;
     const char *const *depends_on; /* resources whose rows these refer to: they travel first */

@@ -1,13 +1,13 @@
 /* tidemark/session.h - one conversation with one peer, without any I/O.
  *
- * Bytes from the peer go in by tide_session_receive, bytes for it come out of tide_session_next, time
- * comes in by tide_session_tick; nothing else happens. Both sides run the same code, and each both follows
- * the other's feed and serves its own. A message may be lost, repeated or overtaken by another: a range
- * that does not join on to the mark is not applied, and asked for again. A session that ends, however it
- * ends, leaves the marks at what is applied; the next one goes on from there.
+ * Bytes from the peer go in by tide_session_receive, bytes for it come out of tide_session_next,
+ * time comes in by tide_session_tick; nothing else happens. Both sides run the same code, and each
+ * both follows the other's feed and serves its own. A message may be lost, repeated or overtaken by
+ * another: a range that does not join on to the mark is not applied, and asked for again. A session
+ * that ends, however it ends, leaves the marks at what is applied; the next one goes on from there.
  *
- * Message boundaries are the transport's business (tidemark/transport.h). The messages are described in
- * docs/protocol.md.
+ * Message boundaries are the transport's business (tidemark/transport.h). The messages are
+ * described in docs/protocol.md.
  */
 #ifndef TIDEMARK_SESSION_H
 #define TIDEMARK_SESSION_H
@@ -47,30 +47,31 @@ typedef struct tide_session_options {
 
 TIDE_API void tide_session_options_init(tide_session_options *options);
 
-/* Begins a conversation; the first message is ready at once. `options` NULL: defaults. The engine must be
- * attached to its marks and outlive the session.
- * TIDE_OK; TIDE_EINVAL: not attached, or an option out of its range; TIDE_ECYCLE, TIDE_EMODEL: as
- * tide_sync_order. *out is NULL on failure. */
+/* Begins a conversation; the first message is ready at once. `options` NULL: defaults. The engine
+ * must be attached to its marks and outlive the session. TIDE_OK; TIDE_EINVAL: not attached, or an
+ * option out of its range; TIDE_ECYCLE, TIDE_EMODEL: as tide_sync_order. *out is NULL on failure.
+ */
 TIDE_API int tide_session_open(tide_sync *sync, const tide_session_options *options,
                                tide_session **out);
 TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
 
 /* Takes in one message. TIDE_OK, also for one that is late, repeated or does not join on.
- * TIDE_EPROTO, TIDE_ELIMIT: not a message; TIDE_ELIBRARY: a peer of another library, with our own device
- * id, or another peer than before; TIDE_EMODEL: its model has other columns; TIDE_ECLOCK;
+ * TIDE_EPROTO, TIDE_ELIMIT: not a message; TIDE_ELIBRARY: a peer of another library, with our own
+ * device id, or another peer than before; TIDE_EMODEL: its model has other columns; TIDE_ECLOCK;
  * TIDE_ECONSTRAINT; the errors of SQLite and of the marks. After an error nothing of the message is
  * applied, no mark has moved, and the session is over: it answers TIDE_ECLOSED from then on.
- * One case alone is softer: when the rows are in and the marks could not be written, the answer is the
- * marks' error, and the rows will be read again, which changes nothing. */
+ * One case alone is softer: when the rows are in and the marks could not be written, the answer is
+ * the marks' error, and the rows will be read again, which changes nothing. */
 TIDE_API int tide_session_receive(tide_session *session, const void *bytes, size_t size);
 
 /* Gives the next message to send. *bytes is valid until the next call on the session.
- * TIDE_OK; TIDE_ABSENT: nothing to send now; TIDE_ECLOSED; TIDE_ELIMIT: a row of ours is too large to be sent;
- * errors of SQLite and of the marks. An error ends the session, and so it will the next while the row is there. */
+ * TIDE_OK; TIDE_ABSENT: nothing to send now; TIDE_ECLOSED; TIDE_ELIMIT: a row of ours is too large
+ * to be sent; errors of SQLite and of the marks. An error ends the session, and so it will the next
+ * while the row is there. */
 TIDE_API int tide_session_next(tide_session *session, const void **bytes, size_t *size);
 
-/* Says what time it is, on any clock that only goes forward; a question that was not answered in time is
- * asked again. Call it at least every retry_ms. */
+/* Says what time it is, on any clock that only goes forward; a question that was not answered in
+ * time is asked again. Call it at least every retry_ms. */
 TIDE_API void tide_session_tick(tide_session *session, int64_t now_ns);
 
 /* When tide_session_tick will next have something to do, on that clock; INT64_MAX: never. */
@@ -85,8 +86,8 @@ TIDE_API void tide_session_resume(tide_session *session);
 /* One of the states above. */
 TIDE_API int tide_session_state(const tide_session *session);
 
-/* 1 when we are READY and the peer has told by its marks that it has all of ours, of every model that both
- * have; else 0. A peer that is paused tells nothing. */
+/* 1 when we are READY and the peer has told by its marks that it has all of ours, of every model
+ * that both have; else 0. A peer that is paused tells nothing. */
 TIDE_API int tide_session_is_complete(const tide_session *session);
 
 /* The peer's device id. TIDE_OK; TIDE_ABSENT: nothing heard yet. */

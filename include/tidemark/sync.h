@@ -1,38 +1,40 @@
 /* tidemark/sync.h - the sync engine on one SQLite database.
  *
- * Every device orders its rows of a resource by the stamp of their last change there, own and taken-over
- * rows alike. That order is its feed. To follow a peer is to ask for the rows behind one's mark, apply
- * them range by range, each in one SQLite transaction, and then raise the mark over the range.
+ * Every device orders its rows of a resource by the stamp of their last change there, own and
+ * taken-over rows alike. That order is its feed. To follow a peer is to ask for the rows behind
+ * one's mark, apply them range by range, each in one SQLite transaction, and then raise the mark
+ * over the range.
  *
  *     tide_sync_open      the database; it gets an identity when it has none
  *     tide_sync_register  each model; triggers now capture every change, whoever makes it
  *     tide_sync_attach    the watermarks
  *     tide_session_open   (tidemark/session.h) for each peer
  *
- * Capture is plain SQL in triggers: any program may write the tables, also the sqlite3 shell. The engine
- * opens a connection of its own, in WAL mode with synchronous=FULL and without automatic checkpoints; it
- * checkpoints itself. A peer's rows are flushed many pages at a time, always before marks that count them are
- * published and before they are served to others; until then a power cut takes rows and marks back
- * together. Programs of yours that can, should write through that connection
- * (tide_sync_database): SQLite before 3.51.3 may, rarely, damage a WAL that two connections checkpoint at
- * once, and a connection of your own checkpoints by default.
+ * Capture is plain SQL in triggers: any program may write the tables, also the sqlite3 shell. The
+ * engine opens a connection of its own, in WAL mode with synchronous=FULL and without automatic
+ * checkpoints; it checkpoints itself. A peer's rows are flushed many pages at a time, always before
+ * marks that count them are published and before they are served to others; until then a power cut
+ * takes rows and marks back together. Programs of yours that can, should write through that
+ * connection (tide_sync_database): SQLite before 3.51.3 may, rarely, damage a WAL that two
+ * connections checkpoint at once, and a connection of your own checkpoints by default.
  *
- * What capture cannot see: rows that INSERT OR REPLACE deletes because of a UNIQUE column other than the key
- * become deletions when the model is registered next; and what triggers and foreign key actions of your own do
- * to other rows while a peer's rows are applied is not stamped (rows deleted or inserted that way are found
- * at the next registration). Do not use an engine across fork: SQLite does not allow it.
+ * What capture cannot see: rows that INSERT OR REPLACE deletes because of a UNIQUE column other
+ * than the key become deletions when the model is registered next; and what triggers and foreign
+ * key actions of your own do to other rows while a peer's rows are applied is not stamped (rows
+ * deleted or inserted that way are found at the next registration). Do not use an engine across
+ * fork: SQLite does not allow it.
  *
- * Constraints: rows arrive in the order of their last change, and each must fit when it arrives. A table with UNIQUE
- * columns besides the key can refuse a row whose value another row still has (two rows that swapped theirs, say), and
- * with foreign keys enforced a parent's deletion arrives before its child's. Then the session ends with
- * TIDE_ECONSTRAINT, its mark before the page, and so will the next, until the rows are changed again. So leave
- * such constraints to the application, or out.
+ * Constraints: rows arrive in the order of their last change, and each must fit when it arrives. A
+ * table with UNIQUE columns besides the key can refuse a row whose value another row still has (two
+ * rows that swapped theirs, say), and with foreign keys enforced a parent's deletion arrives before
+ * its child's. Then the session ends with TIDE_ECONSTRAINT, its mark before the page, and so will
+ * the next, until the rows are changed again. So leave such constraints to the application, or out.
  *
  * Threads: one thread at a time for an engine and everything opened on it.
- * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database stayed
- * locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT, TIDE_EUNKNOWN (a flush of the database, or a
- * commit, failed: whether the last rows are there is not known, and every call answers so until the
- * engine is closed and opened again). tide_sync_detail has the particulars.
+ * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database
+ * stayed locked for five seconds), TIDE_EIO, TIDE_ENOSPC, TIDE_ECORRUPT, TIDE_EUNKNOWN (a flush of
+ * the database, or a commit, failed: whether the last rows are there is not known, and every call
+ * answers so until the engine is closed and opened again). tide_sync_detail has the particulars.
  */
 #ifndef TIDEMARK_SYNC_H
 #define TIDEMARK_SYNC_H
@@ -72,14 +74,15 @@ typedef struct tide_event {
     uint32_t reserved;
 } tide_event;
 
-/* Called inside engine calls, after the transaction it tells of. The pointers are valid during the call. Must
- * not call the engine. */
+/* Called inside engine calls, after the transaction it tells of. The pointers are valid during the
+ * call. Must not call the engine. */
 typedef void tide_event_fn(void *ctx, const tide_event *event);
 
 typedef struct tide_sync_options {
     uint32_t size;               /* sizeof; set by tide_sync_options_init */
     uint32_t max_clock_ahead_ms; /* versions further ahead of the clock are refused; default 300000 */
-    const unsigned char *device; /* 16 bytes; NULL: as the database says, or a random one if it is new */
+    const unsigned char
+        *device; /* 16 bytes; NULL: as the database says, or a random one if it is new */
     const unsigned char *library; /* 16 bytes, likewise: only databases of one library sync */
     tide_event_fn *event;         /* may be NULL */
     void *event_ctx;
@@ -91,32 +94,35 @@ typedef struct tide_sync_options {
 
 TIDE_API void tide_sync_options_init(tide_sync_options *options);
 
-/* Opens the database file `path`, which must exist (an empty file will do), and gives it an identity when
- * it has none: device, library, epoch of its feed.
- * TIDE_OK; TIDE_ENOENT; TIDE_EACCES; TIDE_EFORMAT: not a SQLite database, or captured by another version
- * of this library; TIDE_ELIBRARY: options name another device or library than the database. */
+/* Opens the database file `path`, which must exist (an empty file will do), and gives it an
+ * identity when it has none: device, library, epoch of its feed. TIDE_OK; TIDE_ENOENT; TIDE_EACCES;
+ * TIDE_EFORMAT: not a SQLite database, or captured by another version of this library;
+ * TIDE_ELIBRARY: options name another device or library than the database. */
 TIDE_API int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync **out);
 
 /* Checkpoints and closes. NULL is allowed. Close its sessions first. The triggers stay and go on
  * capturing. */
 TIDE_API void tide_sync_close(tide_sync *sync);
 
-/* Adds a model and starts capture: rows already there join the feed now, in rowid order. Registering the
- * model the database already knows is cheap; one with other columns rebuilds the triggers.
- * TIDE_OK; TIDE_EMODEL: the table or a column is missing, it is a view, a virtual or a WITHOUT ROWID
- * table, the key is not NOT NULL, UNIQUE and of collation BINARY, or there is no INTEGER PRIMARY KEY (without
- * one VACUUM would renumber the rows); TIDE_EBUSY: the resource is registered already; TIDE_ELIMIT. */
+/* Adds a model and starts capture: rows already there join the feed now, in rowid order.
+ * Registering the model the database already knows is cheap; one with other columns rebuilds the
+ * triggers. TIDE_OK; TIDE_EMODEL: the table or a column is missing, it is a view, a virtual or a
+ * WITHOUT ROWID table, the key is not NOT NULL, UNIQUE and of collation BINARY, or there is no
+ * INTEGER PRIMARY KEY (without one VACUUM would renumber the rows); TIDE_EBUSY: the resource is
+ * registered already; TIDE_ELIMIT. */
 TIDE_API int tide_sync_register(tide_sync *sync, const tide_model *model);
 
-/* Says where the marks are; borrowed, and must outlive the engine. They get a barrier (tide_watermarks_set_barrier,
- * known by `sync`) that flushes the rows they count; it goes when the engine is closed or attached to others.
- * TIDE_OK; TIDE_ELIBRARY: they belong to another device than the database. */
+/* Says where the marks are; borrowed, and must outlive the engine. They get a barrier
+ * (tide_watermarks_set_barrier, known by `sync`) that flushes the rows they count; it goes when the
+ * engine is closed or attached to others. TIDE_OK; TIDE_ELIBRARY: they belong to another device
+ * than the database. */
 TIDE_API int tide_sync_attach(tide_sync *sync, tide_watermarks *marks);
 
-/* The engine's own connection, for writing the application's rows. Do not close it, leave journal_mode,
- * synchronous, wal_autocheckpoint and recursive_triggers as they are, and have no transaction open when calling
- * the engine (TIDE_EBUSY). foreign_keys is off, as SQLite has it by default; if you turn it on, a peer's row that
- * violates one ends its session with TIDE_ECONSTRAINT. */
+/* The engine's own connection, for writing the application's rows. Do not close it, leave
+ * journal_mode, synchronous, wal_autocheckpoint and recursive_triggers as they are, and have no
+ * transaction open when calling the engine (TIDE_EBUSY). foreign_keys is off, as SQLite has it by
+ * default; if you turn it on, a peer's row that violates one ends its session with
+ * TIDE_ECONSTRAINT. */
 TIDE_API struct sqlite3 *tide_sync_database(tide_sync *sync);
 
 TIDE_API void tide_sync_device(const tide_sync *sync, uuid_t device);
@@ -125,7 +131,8 @@ TIDE_API void tide_sync_library(const tide_sync *sync, uuid_t library);
 /* ---- models ------------------------------------------------------------------------------------- */
 
 /* Calls fn for each registered resource, dependencies first, otherwise in order of registration.
- * TIDE_OK; TIDE_ECYCLE; TIDE_EMODEL: one depends on a resource that is not registered; what fn returns. */
+ * TIDE_OK; TIDE_ECYCLE; TIDE_EMODEL: one depends on a resource that is not registered; what fn
+ * returns. */
 typedef int tide_resource_fn(void *ctx, const char *resource);
 TIDE_API int tide_sync_order(tide_sync *sync, tide_resource_fn *fn, void *ctx);
 
@@ -138,8 +145,9 @@ TIDE_API int tide_model_is_device_owned(tide_sync *sync, const char *resource);
 TIDE_API int tide_sync_get_resource_watermark(tide_sync *sync, const uuid_t peer,
                                               const char *resource, tide_time *out);
 
-/* Raises that mark over (after, upto] of the peer's feed of `epoch`, for a program that applies rows by
- * itself; those rows must be durable before. TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT; TIDE_EMODEL. */
+/* Raises that mark over (after, upto] of the peer's feed of `epoch`, for a program that applies
+ * rows by itself; those rows must be durable before. TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT;
+ * TIDE_EMODEL. */
 TIDE_API int tide_sync_update_state_watermark(tide_sync *sync, const uuid_t peer,
                                               const char *resource, tide_time after, tide_time upto,
                                               tide_time epoch);
@@ -168,20 +176,20 @@ typedef struct tide_change {
     size_t value_count;
 } tide_change;
 
-/* Applies one row that came from `peer`: writes it if its version is newer than what is here. Durable on
- * return. It moves no mark: a row alone says nothing about the rows before it.
- * TIDE_OK: written; TIDE_STALE: what is here is as new or newer; TIDE_EMODEL; TIDE_ECLOCK;
- * TIDE_ECONSTRAINT; TIDE_EPROTO: wrong number of values. */
+/* Applies one row that came from `peer`: writes it if its version is newer than what is here.
+ * Durable on return. It moves no mark: a row alone says nothing about the rows before it. TIDE_OK:
+ * written; TIDE_STALE: what is here is as new or newer; TIDE_EMODEL; TIDE_ECLOCK; TIDE_ECONSTRAINT;
+ * TIDE_EPROTO: wrong number of values. */
 TIDE_API int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer,
                                           const tide_change *change);
 
 #define TIDE_CHANGES_MAX 65536
 
-/* The same for 1 to TIDE_CHANGES_MAX rows of any resources in one transaction, all or none. Each is written
- * if its version is newer than what is here; *written (may be NULL) is how many were. With TIDE_DURABLE (or
- * TIDE_DEFAULT_DURABILITY) they are durable on return; with TIDE_DEFERRED when the marks are flushed next, or
- * a page is served, so that a mark raised after this call is never ahead of them.
- * TIDE_OK: at least one was written; TIDE_STALE: none; the errors above, and then nothing was. */
+/* The same for 1 to TIDE_CHANGES_MAX rows of any resources in one transaction, all or none. Each is
+ * written if its version is newer than what is here; *written (may be NULL) is how many were. With
+ * TIDE_DURABLE (or TIDE_DEFAULT_DURABILITY) they are durable on return; with TIDE_DEFERRED when the
+ * marks are flushed next, or a page is served, so that a mark raised after this call is never ahead
+ * of them. TIDE_OK: at least one was written; TIDE_STALE: none; the errors above, and then nothing was. */
 TIDE_API int tide_sync_apply_state_changes(tide_sync *sync, const uuid_t peer,
                                            const tide_change *changes, size_t count,
                                            uint32_t durability, size_t *written);

@@ -1,8 +1,8 @@
 /* tidemark/tidemark.h - everything at once.
  *
  * In libtidemark (pkg-config tidemark): error.h, time.h, store.h, and watermarks.h over LMDB.
- * In libtidemark-sync (pkg-config tidemark-sync): watermarks.h over SQLite, model.h, sync.h, session.h,
- * transport.h, library.h.
+ * In libtidemark-sync (pkg-config tidemark-sync): watermarks.h over SQLite, model.h, sync.h,
+ * session.h, transport.h, library.h.
  */
 #ifndef TIDEMARK_TIDEMARK_H
 #define TIDEMARK_TIDEMARK_H

@@ -1,21 +1,23 @@
 /* tidemark/watermarks.h - how far one device has got with each peer, for each resource.
  *
- * The watermark interface of a sync engine, bound to "our" device, over either of two backends that keep
- * one and the same contract: the LMDB store, or a table in SQLite
+ * The watermark interface of a sync engine, bound to "our" device, over either of two backends that
+ * keep one and the same contract: the LMDB store, or a table in SQLite
  *
- *     device_resource_watermarks(device_uuid, peer_device_uuid, resource_type, last_watermark, updated_at)
+ *     device_resource_watermarks(device_uuid, peer_device_uuid, resource_type,
+ *                                last_watermark, updated_at)
  *
  * so that a sync.db which another program has made this way can be opened, compared and taken over.
  *
- * A watermark about oneself is refused (TIDE_EINVAL). An error never reads as "absent": a stored time that
- * cannot be read is TIDE_ECORRUPT. Threads: over LMDB as for the store; over SQLite one thread at a time.
- * Durability: over LMDB a call that changes something is durable on return unless the store was opened
- * TIDE_DEFERRED; over SQLite as the connection's own pragmas say, and inside a transaction of the caller
- * the change is part of it.
+ * A watermark about oneself is refused (TIDE_EINVAL). An error never reads as "absent": a stored
+ * time that cannot be read is TIDE_ECORRUPT. Threads: over LMDB as for the store; over SQLite one
+ * thread at a time. Durability: over LMDB a call that changes something is durable on return unless
+ * the store was opened TIDE_DEFERRED; over SQLite as the connection's own pragmas say, and inside a
+ * transaction of the caller the change is part of it.
  *
- * Both backends answer, besides what is listed, TIDE_EINVAL, TIDE_ENOMEM and the errors of their medium
- * (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EIO, TIDE_EACCES, TIDE_ECORRUPT and TIDE_ENOSPC, which is also said
- * of a database at its max_page_count, from SQLite). UUIDs are looked up in lower case.
+ * Both backends answer, besides what is listed, TIDE_EINVAL, TIDE_ENOMEM and the errors of their
+ * medium (tidemark/store.h; TIDE_ESQL, TIDE_EBUSY, TIDE_EIO, TIDE_EACCES, TIDE_ECORRUPT and
+ * TIDE_ENOSPC, which is also said of a database at its max_page_count, from SQLite). UUIDs are
+ * looked up in lower case.
  */
 #ifndef TIDEMARK_WATERMARKS_H
 #define TIDEMARK_WATERMARKS_H
@@ -75,10 +77,11 @@ TIDE_API int tide_watermarks_delete_peer(tide_watermarks *marks, const uuid_t pe
 TIDE_API int tide_watermarks_get_mark(tide_watermarks *marks, const uuid_t peer,
                                       const char *resource, tide_mark *out);
 
-/* Raises the watermark over (after, upto] of the peer's feed that began at `epoch`, as tide_advance_many
- * does for one step. `durability` is TIDE_DEFAULT_DURABILITY, as the store was opened; TIDE_DURABLE; or
- * TIDE_DEFERRED: durable at the next flush. Over SQLite a change is made at once, whatever is asked for.
- * TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT: the mark is of another epoch. */
+/* Raises the watermark over (after, upto] of the peer's feed that began at `epoch`, as
+ * tide_advance_many does for one step. `durability` is TIDE_DEFAULT_DURABILITY, as the store was
+ * opened; TIDE_DURABLE; or TIDE_DEFERRED: durable at the next flush. Over SQLite a change is made
+ * at once, whatever is asked for. TIDE_OK; TIDE_STALE; TIDE_GAP; TIDE_CONFLICT: the mark is of
+ * another epoch. */
 TIDE_API int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t peer,
                                            const char *resource, tide_time after, tide_time upto,
                                            tide_time epoch, uint32_t durability);
@@ -87,8 +90,8 @@ TIDE_API int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t 
  * TIDE_OK; TIDE_ABSENT: there was none. */
 TIDE_API int tide_watermarks_reset(tide_watermarks *marks, const uuid_t peer, const char *resource);
 
-/* Ack: how far the peer says it has got with our feed. Kept as the mark peer|device|resource; only rises.
- * TIDE_OK; TIDE_STALE. */
+/* Ack: how far the peer says it has got with our feed. Kept as the mark peer|device|resource; only
+ * rises. TIDE_OK; TIDE_STALE. */
 TIDE_API int tide_watermarks_set_ack(tide_watermarks *marks, const uuid_t peer,
                                      const char *resource, tide_time acked);
 
@@ -99,8 +102,8 @@ TIDE_API int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer,
 /* Makes pending changes durable (tide_flush); over SQLite nothing is ever pending. */
 TIDE_API int tide_watermarks_flush(tide_watermarks *marks);
 
-/* tide_set_barrier. Over SQLite nothing waits: the barrier runs before every change, and there is one for a
- * handle (TIDE_EBUSY: of another ctx). */
+/* tide_set_barrier. Over SQLite nothing waits: the barrier runs before every change, and there is
+ * one for a handle (TIDE_EBUSY: of another ctx). */
 TIDE_API int tide_watermarks_set_barrier(tide_watermarks *marks, tide_barrier_fn *fn, void *ctx);
 
 /* One line about the last failure, as tide_detail; an argument that is refused (TIDE_EINVAL) is none. */

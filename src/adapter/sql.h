@@ -1,7 +1,7 @@
 /* sql.h - the few words of SQLite that both the adapter and the engine speak.
  *
- * SQLite's result codes are translated here and nowhere else; the message of the connection goes into the
- * detail. Only libtidemark-sync contains this file.
+ * SQLite's result codes are translated here and nowhere else; the message of the connection goes
+ * into the detail. Only libtidemark-sync contains this file.
  */
 #ifndef TIDEMARK_ADAPTER_SQL_H
 #define TIDEMARK_ADAPTER_SQL_H

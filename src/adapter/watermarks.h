@@ -1,8 +1,9 @@
 /* watermarks.h - what a backend of tidemark/watermarks.h provides.
  *
- * A backend's handle begins with a struct tide_watermarks. The public calls check their arguments, refuse
- * the device as its own peer, and call through; a backend sees valid names only. `owner` and `about` are
- * the first two parts of a mark's name: (device, peer) for a watermark, (peer, device) for an ack.
+ * A backend's handle begins with a struct tide_watermarks. The public calls check their arguments,
+ * refuse the device as its own peer, and call through; a backend sees valid names only. `owner` and
+ * `about` are the first two parts of a mark's name: (device, peer) for a watermark, (peer, device)
+ * for an ack.
  */
 #ifndef TIDEMARK_ADAPTER_WATERMARKS_H
 #define TIDEMARK_ADAPTER_WATERMARKS_H

@@ -1,9 +1,9 @@
 /* watermarks_sqlite.c - watermarks over the table device_resource_watermarks in SQLite.
  *
- * The table and its indexes are those that other programs make; what it has no column for, the epoch, is in
- * device_resource_watermark_epochs beside it. Times are compared as instants, never as text: another
- * program may have written "+00:00" or fewer digits. Every change reads, judges and writes in one
- * transaction, or in a savepoint of the caller's.
+ * The table and its indexes are those that other programs make; what it has no column for, the
+ * epoch, is in device_resource_watermark_epochs beside it. Times are compared as instants, never as
+ * text: another program may have written "+00:00" or fewer digits. Every change reads, judges and
+ * writes in one transaction, or in a savepoint of the caller's.
  */
 #include "adapter/sql.h"
 #include "adapter/watermarks.h"

@@ -4,7 +4,8 @@
 
 #include <tidemark/store.h>
 
-/* Never TIDE_TIME_NONE: what is written down must have a time. `clock` NULL: the system's real-time clock. */
+/* Never TIDE_TIME_NONE: what is written down must have a time. `clock` NULL: the system's real-time
+ * clock. */
 tide_time tide__clock_now(tide_clock_fn *clock, void *ctx);
 
 #endif

@@ -7,8 +7,8 @@
 #include <nmmintrin.h>
 #endif
 
-/* tables[0]: the remainder of each byte for the reversed polynomial 0x82f63b78; tables[k]: of that byte with
- * k zeroes behind it, so that eight bytes are taken in one step. */
+/* tables[0]: the remainder of each byte for the reversed polynomial 0x82f63b78; tables[k]: of that
+ * byte with k zeroes behind it, so that eight bytes are taken in one step. */
 static const uint32_t tables[8][256] = {
     {
         0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c, 0x26a1e7e8,

@@ -80,8 +80,8 @@ void tide__uuid_format(const uuid_t uuid, char text[TIDE__UUID_TEXT])
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
-/* Eight hex digits in lower case to four bytes, all at once: a digit's value is its low half, plus 9 for a
- * letter; and only a digit is what its value is written as. */
+/* Eight hex digits in lower case to four bytes, all at once: a digit's value is its low half, plus
+ * 9 for a letter; and only a digit is what its value is written as. */
 static bool hex_to_bytes(const unsigned char digits[8], unsigned char out[4])
 {
     uint64_t text = 0;
@@ -122,7 +122,8 @@ bool tide__uuid_parse(const char *text, uuid_t out)
     return true;
 }
 
-/* Eight bytes at a time, each multiplied in. No seed: who could choose many names, names of our own store? */
+/* Eight bytes at a time, each multiplied in. No seed: who could choose many names, names of our own
+ * store? */
 static uint64_t hash_word(uint64_t hash, const void *bytes, size_t count)
 {
     uint64_t word = 0;

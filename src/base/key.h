@@ -1,7 +1,8 @@
 /* key.h - the key of a mark: "device|peer|resource" as text.
  *
- * UUIDs are 36 characters, lower case; the resource is what follows, to the end. Nothing else is a key, so
- * encoding is a bijection and the order of keys is the order of (device, peer, resource) as text.
+ * UUIDs are 36 characters, lower case; the resource is what follows, to the end. Nothing else is a
+ * key, so encoding is a bijection and the order of keys is the order of (device, peer, resource) as
+ * text.
  */
 #ifndef TIDEMARK_BASE_KEY_H
 #define TIDEMARK_BASE_KEY_H
@@ -39,15 +40,15 @@ int tide__id_compare(const tide__id *a, const tide__id *b);
 /* The key of a valid name. */
 void tide__key_of(const tide__id *id, tide__key *out);
 
-/* Whether `name` may be a resource name: 1 to TIDE_RESOURCE_MAX bytes of valid UTF-8 without '|' and
- * control characters. *length is set when it may; NULL is allowed. */
+/* Whether `name` may be a resource name: 1 to TIDE_RESOURCE_MAX bytes of valid UTF-8 without '|'
+ * and control characters. *length is set when it may; NULL is allowed. */
 bool tide__resource_valid(const char *name, size_t *length);
 
 /* tide__id_make and tide__key_of. */
 int tide__key_encode(const uuid_t device, const uuid_t peer, const char *resource, tide__key *out);
 
-/* The reverse, from bytes that a file gave us. The resource goes to `resource` as a C string of at most
- * TIDE_RESOURCE_MAX bytes. TIDE_OK; TIDE_ECORRUPT: not a key that tide__key_encode makes. */
+/* The reverse, from bytes that a file gave us. The resource goes to `resource` as a C string of at
+ * most TIDE_RESOURCE_MAX bytes. TIDE_OK; TIDE_ECORRUPT: not a key that tide__key_encode makes. */
 int tide__key_decode(const void *bytes, size_t length, uuid_t device, uuid_t peer, char *resource);
 
 /* Writes the 36 characters of a UUID in lower case, without a NUL. */

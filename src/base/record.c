@@ -44,8 +44,9 @@ size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out
     return at + CHECK_LENGTH;
 }
 
-/* A time in its canonical text and no other. tide_time_parse takes more forms than we write; of those with
- * 30 characters these are all: other separators, fewer digits and an offset, a leap second. */
+/* A time in its canonical text and no other. tide_time_parse takes more forms than we write; of
+ * those with 30 characters these are all: other separators, fewer digits and an offset, a leap
+ * second. */
 static bool canonical_time(const char *text, tide_time *out)
 {
     return text[10] == 'T' && text[19] == '.' && text[TIME_LENGTH - 1] == 'Z' && text[17] != '6' &&

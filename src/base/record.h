@@ -1,8 +1,9 @@
 /* record.h - the value of a mark: "watermark|updated_at|epoch|check" as text.
  *
- * Times are canonical (30 characters), epoch is empty where none is known, check is eight lower-case hex
- * digits: CRC-32C (Castagnoli, RFC 3720 B.4) over the key, a bar, and the record up to the bar before the check.
- * LMDB has no checksums; with this one a damaged mark is an error, never a value.
+ * Times are canonical (30 characters), epoch is empty where none is known, check is eight
+ * lower-case hex digits: CRC-32C (Castagnoli, RFC 3720 B.4) over the key, a bar, and the record up
+ * to the bar before the check. LMDB has no checksums; with this one a damaged mark is an error,
+ * never a value.
  */
 #ifndef TIDEMARK_BASE_RECORD_H
 #define TIDEMARK_BASE_RECORD_H

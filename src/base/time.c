@@ -1,9 +1,10 @@
 /* time.c - RFC 3339 date-times to nanoseconds and back, without libc's calendar.
  *
- * Days are counted in the proleptic Gregorian calendar by the usual shift of the year to March, so that a
- * leap day is the last day of its year. Both directions are straight arithmetic on fixed positions.
- * Parsing keeps seconds and fraction apart until the range is known, so nothing can overflow, and drops
- * what does not fit: the fraction is always added upward from the second, so dropping digits rounds down.
+ * Days are counted in the proleptic Gregorian calendar by the usual shift of the year to March, so
+ * that a leap day is the last day of its year. Both directions are straight arithmetic on fixed
+ * positions. Parsing keeps seconds and fraction apart until the range is known, so nothing can
+ * overflow, and drops what does not fit: the fraction is always added upward from the second, so
+ * dropping digits rounds down.
  */
 #include <tidemark/time.h>
 
@@ -14,7 +15,8 @@
 #define DAYS_PER_ERA 146097 /* 400 years */
 #define SHIFT_DAYS 719468   /* 0000-03-01 to 1970-01-01 */
 
-/* The first and last whole second that lies at least partly in the range, and how far it goes in them. */
+/* The first and last whole second that lies at least partly in the range, and how far it goes in
+ * them. */
 #define SECOND_MIN (-9223372037)
 #define SECOND_MIN_NS 145224193 /* of TIDE_TIME_MIN */
 #define SECOND_MAX 9223372036

@@ -1,10 +1,10 @@
 /* cli.h - what the files of the program `tidemark` share.
  *
  * A command is a cli_command in a table; running one is a cli_call. main.c finds the command,
- * cli_parse_options fills the call, command->run does the work and returns the exit code. A failure is
- * not printed where it happens: cli_fail keeps one line in the call, and whoever made the call prints it,
- * the program on stderr behind "tidemark: COMMAND: ", the shell on stdout behind "error ". So every error
- * is one line, and the shell and the one-shot commands share their code.
+ * cli_parse_options fills the call, command->run does the work and returns the exit code. A failure
+ * is not printed where it happens: cli_fail keeps one line in the call, and whoever made the call
+ * prints it, the program on stderr behind "tidemark: COMMAND: ", the shell on stdout behind "error
+ * ". So every error is one line, and the shell and the one-shot commands share their code.
  */
 #ifndef TIDEMARK_CLI_CLI_H
 #define TIDEMARK_CLI_CLI_H
@@ -66,14 +66,15 @@ struct cli_call {
     bool progress_visible;
 };
 
-/* ---- report.c: what goes to stderr ----------------------------------------------------------------- */
+/* ---- report.c: what goes to stderr
+ * ----------------------------------------------------------------- */
 
 /* Keeps the line about a failure and returns `code`, an exit code. */
 int cli_fail(cli_call *call, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same from a code of the library: "thing: sentence (detail)". `detail` may be NULL or empty. Returns
- * the exit code for it; for one that is no failure it says nothing. */
+/* The same from a code of the library: "thing: sentence (detail)". `detail` may be NULL or empty.
+ * Returns the exit code for it; for one that is no failure it says nothing. */
 int cli_fail_code(cli_call *call, int code, const char *thing, const char *detail);
 int cli_fail_store(cli_call *call, int code, const char *path, tide_store *store);
 int cli_fail_sync(cli_call *call, int code, const char *path, tide_sync *sync);
@@ -95,12 +96,13 @@ void cli_print_failure(const cli_call *call);
 void cli_progress_begin(cli_call *call);
 double cli_elapsed(const cli_call *call);
 
-/* Says how far the work is, when somebody is looking and a second has gone by. Cheap enough for each row
- * of a batch, not for each row. */
+/* Says how far the work is, when somebody is looking and a second has gone by. Cheap enough for
+ * each row of a batch, not for each row. */
 void cli_progress(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_progress_end(cli_call *call);
 
-/* ---- output.c: what goes to stdout ----------------------------------------------------------------- */
+/* ---- output.c: what goes to stdout
+ * ----------------------------------------------------------------- */
 
 /* Both remember a failed write in the call; cli_output_finish tells it. false: it is no use to go on. */
 bool cli_print(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -120,10 +122,11 @@ json_t *cli_json_signed(int64_t count);
 json_t *cli_json_time(tide_time time);
 json_t *cli_json_uuid(const uuid_t uuid);
 
-/* ---- options.c: the command line ------------------------------------------------------------------- */
+/* ---- options.c: the command line
+ * ------------------------------------------------------------------- */
 
-/* Reads operands and options in any order. `skip` operands at the front of command->operands are not
- * expected (the shell has its store already). Returns CLI_YES or CLI_USAGE with a message. */
+/* Reads operands and options in any order. `skip` operands at the front of command->operands are
+ * not expected (the shell has its store already). Returns CLI_YES or CLI_USAGE with a message. */
 int cli_parse_options(const cli_command *command, size_t skip, int argc, char **argv,
                       cli_call *call);
 
@@ -135,7 +138,8 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
 
 void cli_print_help(cli_call *call, const cli_command *command);
 
-/* ---- values.c: texts to values and back ------------------------------------------------------------- */
+/* ---- values.c: texts to values and back
+ * ------------------------------------------------------------- */
 
 /* Each returns CLI_YES, or CLI_USAGE with a message that begins with `what`. */
 int cli_read_uuid(cli_call *call, const char *what, const char *text, uuid_t out);
@@ -161,7 +165,8 @@ bool cli_utf8_valid(const char *text);
 char *cli_utf8_escape(const char *text);
 bool cli_utf8_plain(const char *text);
 
-/* ---- library.c: opening libraries ------------------------------------------------------------------ */
+/* ---- library.c: opening libraries
+ * ------------------------------------------------------------------ */
 
 typedef struct cli_library {
     cli_call *call;
@@ -193,7 +198,8 @@ void cli_library_close(cli_library *library);
 /* Whether there is nothing at `path`, or an empty folder. */
 bool cli_library_absent(const char *path);
 
-/* ---- command_store.c: opening stores ---------------------------------------------------------------- */
+/* ---- command_store.c: opening stores
+ * ---------------------------------------------------------------- */
 
 typedef struct cli_store {
     cli_call *call;
@@ -208,7 +214,8 @@ void cli_store_close(cli_store *store);
 
 int cli_run_verb(cli_call *call); /* run of every cli_verb's command */
 
-/* ---- store_verbs.c: the commands on a bare store ---------------------------------------------------- */
+/* ---- store_verbs.c: the commands on a bare store
+ * ---------------------------------------------------- */
 
 typedef struct cli_request {
     uuid_t device;
@@ -237,7 +244,8 @@ const cli_verb *cli_find_verb(const char *name);
 /* Turns the call's texts into values; `skip`: operands before DEVICE. */
 int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_request *out);
 
-/* ---- the commands ---------------------------------------------------------------------------------- */
+/* ---- the commands
+ * ---------------------------------------------------------------------------------- */
 
 extern const cli_command cli_command_init;
 extern const cli_command cli_command_index;

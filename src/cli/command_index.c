@@ -1,12 +1,12 @@
 /* command_index.c - `index`: a real folder into the tables of a library.
  *
- * The rows of a location are what the last run found below its folder. This run walks the folder again and
- * writes the difference: new rows, changed ones (size, mtime or kind), and removals. A folder that cannot
- * be read says nothing about what is in it, so the rows below it stay.
+ * The rows of a location are what the last run found below its folder. This run walks the folder
+ * again and writes the difference: new rows, changed ones (size, mtime or kind), and removals. A
+ * folder that cannot be read says nothing about what is in it, so the rows below it stay.
  *
- * Order of writing: the location, the volumes, the entries with each folder before what is in it, the
- * removals with each folder after what is in it. A run that is broken off leaves what it has committed,
- * and the next one goes on from there.
+ * Order of writing: the location, the volumes, the entries with each folder before what is in it,
+ * the removals with each folder after what is in it. A run that is broken off leaves what it has
+ * committed, and the next one goes on from there.
  *
  * Sizes are those of files and links; a folder has 0. Names and paths are stored as cli_utf8_escape
  * writes them.
@@ -42,7 +42,8 @@ typedef struct indexing {
     uint64_t escaped;
 } indexing;
 
-/* ---- the location ----------------------------------------------------------------------------------- */
+/* ---- the location
+ * ----------------------------------------------------------------------------------- */
 
 static int find_location(indexing *run, bool *found)
 {
@@ -110,7 +111,8 @@ static int write_location(indexing *run)
     return rc == CLI_YES ? cli_writer_commit(&run->writer) : rc;
 }
 
-/* ---- entries ---------------------------------------------------------------------------------------- */
+/* ---- entries
+ * ---------------------------------------------------------------------------------------- */
 
 /* What a row has to say about a name, besides where it is. */
 static void describe(const struct stat *status, cli_row *out)
@@ -242,7 +244,8 @@ static int on_gone(void *ctx, int64_t id)
     return cli_writer_run(&run->writer, run->removal);
 }
 
-/* ---- a run ------------------------------------------------------------------------------------------ */
+/* ---- a run
+ * ------------------------------------------------------------------------------------------ */
 
 static int prepare_statements(indexing *run)
 {

@@ -1,8 +1,9 @@
 /* command_sync.c - `sync`: two libraries of this machine exchange their rows.
  *
- * One session each and a pipe between them. The pipe can lose, repeat, reorder and be cut on request, which
- * is how the protocol is tried on real folders: whatever is done to it, another `sync` goes on from the
- * marks. Faults come from a seed, and time in the pipe is virtual, so lost messages cost no real time.
+ * One session each and a pipe between them. The pipe can lose, repeat, reorder and be cut on
+ * request, which is how the protocol is tried on real folders: whatever is done to it, another
+ * `sync` goes on from the marks. Faults come from a seed, and time in the pipe is virtual, so lost
+ * messages cost no real time.
  */
 #include "cli/cli.h"
 
@@ -49,7 +50,8 @@ struct exchange {
     bool cut;
 };
 
-/* ---- options ---------------------------------------------------------------------------------------- */
+/* ---- options
+ * ---------------------------------------------------------------------------------------- */
 
 static const cli_option sync_options[] = {
     {"cut-after", "ROWS", "cut the link when this many rows have arrived"},
@@ -109,7 +111,8 @@ static int read_settings(cli_call *call, settings *out)
     return rc;
 }
 
-/* ---- what arrives ----------------------------------------------------------------------------------- */
+/* ---- what arrives
+ * ----------------------------------------------------------------------------------- */
 
 static resource_count *count_of(exchange *x, const char *resource)
 {
@@ -153,7 +156,8 @@ static void on_event(void *ctx, const tide_event *event)
     cli_progress(x->call, "%" PRIu64 " rows", x->rows);
 }
 
-/* ---- both libraries --------------------------------------------------------------------------------- */
+/* ---- both libraries
+ * --------------------------------------------------------------------------------- */
 
 static int refuse_same_folder(cli_call *call)
 {
@@ -252,7 +256,8 @@ static void close_exchange(exchange *x)
     }
 }
 
-/* ---- the exchange and what it says ------------------------------------------------------------------ */
+/* ---- the exchange and what it says
+ * ------------------------------------------------------------------ */
 
 static void print_json_counts(const exchange *x, uint64_t messages, uint64_t bytes, double seconds)
 {

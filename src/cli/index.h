@@ -19,7 +19,8 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-/* ---- walk.c ----------------------------------------------------------------------------------------- */
+/* ---- walk.c
+ * ----------------------------------------------------------------------------------------- */
 
 #define CLI_UNKNOWN UINT32_MAX
 
@@ -29,7 +30,8 @@ typedef struct cli_folder {
     uuid_t uuid;    /* and this is its key */
 } cli_folder;
 
-/* Functions that return int return an exit code; one that is not CLI_YES ends the walk, which returns it. */
+/* Functions that return int return an exit code; one that is not CLI_YES ends the walk, which
+ * returns it. */
 typedef struct cli_walk {
     void *ctx;
     /* A name in `folder`. For a folder that shall be entered, sets *child. */
@@ -44,11 +46,13 @@ typedef struct cli_walk {
     ino_t skip_inode;
 } cli_walk;
 
-/* Walks the tree below `path`, depth first, a folder before what is in it. Symbolic links are not followed,
- * and no other file system is entered. Holds a bounded number of folders open, however deep the tree is. */
+/* Walks the tree below `path`, depth first, a folder before what is in it. Symbolic links are not
+ * followed, and no other file system is entered. Holds a bounded number of folders open, however
+ * deep the tree is. */
 int cli_walk_tree(cli_call *call, const cli_walk *walk, const char *path, const cli_folder *root);
 
-/* ---- known.c ---------------------------------------------------------------------------------------- */
+/* ---- known.c
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct cli_known cli_known;
 
@@ -69,8 +73,8 @@ int cli_known_load(cli_call *call, struct sqlite3 *database, const char *path, c
                    cli_known **out);
 void cli_known_free(cli_known *known); /* NULL is allowed */
 
-/* Finds a row that was not found before, marks it as found and copies it to *row. Returns its place, or
- * CLI_UNKNOWN. `folder` may be CLI_UNKNOWN. */
+/* Finds a row that was not found before, marks it as found and copies it to *row. Returns its
+ * place, or CLI_UNKNOWN. `folder` may be CLI_UNKNOWN. */
 uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli_row *row);
 
 /* The key of the row in that place: the text in its column uuid. */
@@ -79,13 +83,14 @@ const char *cli_known_key(const cli_known *known, uint32_t place);
 /* Says that everything in that folder has been looked for. */
 void cli_known_complete(cli_known *known, uint32_t folder);
 
-/* For each row that is gone, what is in a folder before the folder: a row that was not found, in a folder
- * that was read to its end or that is gone itself; and a row that hangs on none. Sets *kept to the number
- * of rows that were not found and yet are not gone. Returns what `gone` returns. */
+/* For each row that is gone, what is in a folder before the folder: a row that was not found, in a
+ * folder that was read to its end or that is gone itself; and a row that hangs on none. Sets *kept
+ * to the number of rows that were not found and yet are not gone. Returns what `gone` returns. */
 int cli_known_gone(cli_call *call, cli_known *known, int (*gone)(void *ctx, int64_t id), void *ctx,
                    uint64_t *kept);
 
-/* ---- writer.c --------------------------------------------------------------------------------------- */
+/* ---- writer.c
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct cli_writer {
     cli_call *call;
@@ -97,8 +102,8 @@ typedef struct cli_writer {
 
 int cli_writer_prepare(cli_writer *writer, const char *sql, struct sqlite3_stmt **out);
 
-/* Runs a statement that changes a row, in the open transaction or a new one; commits a full one. The
- * statement is reset and keeps its bindings. */
+/* Runs a statement that changes a row, in the open transaction or a new one; commits a full one.
+ * The statement is reset and keeps its bindings. */
 int cli_writer_run(cli_writer *writer, struct sqlite3_stmt *statement);
 int cli_writer_commit(cli_writer *writer);
 void cli_writer_abandon(cli_writer *writer); /* rolls an open transaction back */
@@ -110,7 +115,8 @@ int cli_fail_sqlite(cli_call *call, struct sqlite3 *database, const char *path);
 void cli_bind_uuid(struct sqlite3_stmt *statement, int index, const unsigned char *uuid);
 void cli_bind_text(struct sqlite3_stmt *statement, int index, const char *text);
 
-/* ---- volumes.c -------------------------------------------------------------------------------------- */
+/* ---- volumes.c
+ * -------------------------------------------------------------------------------------- */
 
 /* Makes the volumes rows of `device` say what is mounted now. */
 int cli_write_volumes(cli_writer *writer, const uuid_t device);

@@ -1,8 +1,8 @@
 /* library.c - opening a library, with everything it has to say on the way.
  *
- * The library speaks through three channels: notices of the engine as events, notices of the store, and one
- * line of detail when opening fails. A notice of the store while it is being opened waits until it is
- * known whether opening fails: then it is the reason, otherwise it is talk.
+ * The library speaks through three channels: notices of the engine as events, notices of the store,
+ * and one line of detail when opening fails. A notice of the store while it is being opened waits
+ * until it is known whether opening fails: then it is the reason, otherwise it is talk.
  */
 #include "cli/cli.h"
 
@@ -102,7 +102,8 @@ void cli_library_close(cli_library *library)
     *library = (cli_library){.handle = NULL};
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------- */
+/* ---- looking
+ * ---------------------------------------------------------------------------------------- */
 
 /* What a crash left of a library that was just being made does not count. */
 static bool is_litter(const char *name)

@@ -1,7 +1,7 @@
 /* main.c - the program `tidemark`: finds the command, runs it, prints its failure, exits.
  *
- * The first word that is no option names the command; options before it are as good as behind it. Data goes
- * to stdout and talk to stderr. Exit codes are in cli.h and in tidemark(1).
+ * The first word that is no option names the command; options before it are as good as behind it.
+ * Data goes to stdout and talk to stderr. Exit codes are in cli.h and in tidemark(1).
  */
 #include "cli/cli.h"
 
@@ -84,8 +84,9 @@ static int run_help(cli_call *call)
     return CLI_YES;
 }
 
-/* A standard stream that is closed would give its number to the next file that is opened, and answers would
- * be written into a database. Such a stream is opened the wrong way round, so that using it fails. */
+/* A standard stream that is closed would give its number to the next file that is opened, and
+ * answers would be written into a database. Such a stream is opened the wrong way round, so that
+ * using it fails. */
 static void keep_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {

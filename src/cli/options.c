@@ -1,8 +1,8 @@
 /* options.c - the command line of one command, and its help.
  *
- * Operands and options come in any order, "--" ends the options. getopt_long does the reading; what it
- * refuses is told in our own words, with the nearest name for a mistyped one. A line of the shell goes the
- * same way, so nothing is left in getopt's state from one call to the next.
+ * Operands and options come in any order, "--" ends the options. getopt_long does the reading; what
+ * it refuses is told in our own words, with the nearest name for a mistyped one. A line of the
+ * shell goes the same way, so nothing is left in getopt's state from one call to the next.
  */
 #include "cli/cli.h"
 
@@ -23,7 +23,8 @@ static const cli_option common[COMMON_COUNT + 1] = {
     {NULL, NULL, NULL},
 };
 
-/* ---- the nearest word ------------------------------------------------------------------------------- */
+/* ---- the nearest word
+ * ------------------------------------------------------------------------------- */
 
 static size_t least(size_t a, size_t b, size_t c)
 {
@@ -83,7 +84,8 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
     return found;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct parser {
     cli_call *call;
@@ -240,7 +242,8 @@ const char *cli_option_value(const cli_call *call, const char *name)
     return NULL;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------- */
+/* ---- help
+ * ------------------------------------------------------------------------------------------- */
 
 static void print_options(cli_call *call, const cli_option *options)
 {

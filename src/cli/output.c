@@ -1,7 +1,7 @@
 /* output.c - what goes to stdout: the answers, as text or as JSON Lines.
  *
- * Every write is checked. The first one that fails is remembered in the call, and the program ends with
- * CLI_FAILURE whatever the command itself had to say: an answer that did not arrive is none.
+ * Every write is checked. The first one that fails is remembered in the call, and the program ends
+ * with CLI_FAILURE whatever the command itself had to say: an answer that did not arrive is none.
  */
 #include "cli/cli.h"
 

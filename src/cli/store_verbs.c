@@ -1,8 +1,9 @@
 /* store_verbs.c - what can be done with a bare store: ls, get, advance, set, rm, stat.
  *
- * Each verb is used by the one-shot command of its name and by the shell. An answer is one line: a word
- * ("ok", "stale", "gap", "absent", "conflict"), or what was asked for. Only `ls` and `stat` have more to
- * say; in the shell, where an answer is always one line, they say it as one line of JSON.
+ * Each verb is used by the one-shot command of its name and by the shell. An answer is one line: a
+ * word
+ * ("ok", "stale", "gap", "absent", "conflict"), or what was asked for. Only `ls` and `stat` have
+ * more to say; in the shell, where an answer is always one line, they say it as one line of JSON.
  */
 #include "cli/cli.h"
 
@@ -43,7 +44,8 @@ static int answer(cli_call *call, const cli_store *store, int rc)
     return cli_exit_of(rc);
 }
 
-/* ---- reading the command line ----------------------------------------------------------------------- */
+/* ---- reading the command line
+ * ----------------------------------------------------------------------- */
 
 static int read_operands(cli_call *call, size_t skip, bool none_allowed, cli_request *out)
 {
@@ -121,7 +123,8 @@ int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_requ
     return rc;
 }
 
-/* ---- ls, get ---------------------------------------------------------------------------------------- */
+/* ---- ls, get
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct listing {
     cli_call *call;
@@ -215,7 +218,8 @@ static int run_get(cli_call *call, const cli_store *store, const cli_request *re
     return CLI_YES;
 }
 
-/* ---- advance, set, rm ------------------------------------------------------------------------------- */
+/* ---- advance, set, rm
+ * ------------------------------------------------------------------------------- */
 
 static int run_advance(cli_call *call, const cli_store *store, const cli_request *request)
 {
@@ -278,7 +282,8 @@ static int run_rm(cli_call *call, const cli_store *store, const cli_request *req
     return CLI_YES;
 }
 
-/* ---- stat ------------------------------------------------------------------------------------------- */
+/* ---- stat
+ * ------------------------------------------------------------------------------------------- */
 
 static json_t *info_object(const tide_info *info)
 {
@@ -324,7 +329,8 @@ static int run_stat(cli_call *call, const cli_store *store, const cli_request *r
     return CLI_YES;
 }
 
-/* ---- the table -------------------------------------------------------------------------------------- */
+/* ---- the table
+ * -------------------------------------------------------------------------------------- */
 
 static const cli_option ls_options[] = {
     {"device", "UUID", "only marks of this device"},

@@ -61,10 +61,12 @@ int cli_read_count(cli_call *call, const char *what, const char *text, uint64_t 
     return CLI_YES;
 }
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------------ */
+/* ---- UTF-8
+ * ------------------------------------------------------------------------------------------ */
 
-/* Bytes of the UTF-8 sequence at `text` (RFC 3629: no surrogates, nothing overlong, at most U+10FFFF) and
- * its code point; 0: there is none. The NUL ends a sequence, so nothing behind it is read. */
+/* Bytes of the UTF-8 sequence at `text` (RFC 3629: no surrogates, nothing overlong, at most
+ * U+10FFFF) and its code point; 0: there is none. The NUL ends a sequence, so nothing behind it is
+ * read. */
 static size_t utf8_sequence(const unsigned char *text, uint32_t *point)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -185,7 +187,8 @@ int cli_read_resource(cli_call *call, const char *what, const char *text)
     return CLI_YES;
 }
 
-/* ---- times and UUIDs as text ------------------------------------------------------------------------ */
+/* ---- times and UUIDs as text
+ * ------------------------------------------------------------------------ */
 
 tide_time cli_now(void)
 {

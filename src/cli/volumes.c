@@ -1,8 +1,8 @@
 /* volumes.c - the mounted file systems of this device as rows of `volumes`.
  *
- * A volume is known by its mount point. Left out are file systems that hold no files of anybody's, those
- * without any blocks, and single files that are mounted over others. Where several are mounted on one point,
- * the last one counts, as it hides the others.
+ * A volume is known by its mount point. Left out are file systems that hold no files of anybody's,
+ * those without any blocks, and single files that are mounted over others. Where several are
+ * mounted on one point, the last one counts, as it hides the others.
  */
 #include "cli/index.h"
 
@@ -130,7 +130,8 @@ static int read_mounts(cli_call *call, volumes *all)
     return rc;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ------------------------------------------------------------------------------------------- */
 
 static const char *volume_name(const volume *v)
 {

@@ -1,12 +1,13 @@
 /* walk.c - reads a tree of folders, by descriptors and not by paths.
  *
- * Each folder is opened relative to the one above it (openat, O_NOFOLLOW), so that neither the length of a
- * path nor a link put in its way matters, and is read to its end before the folders in it are entered.
- * What is remembered of a folder is the names of the folders in it that are still to be entered.
+ * Each folder is opened relative to the one above it (openat, O_NOFOLLOW), so that neither the
+ * length of a path nor a link put in its way matters, and is read to its end before the folders in
+ * it are entered. What is remembered of a folder is the names of the folders in it that are still
+ * to be entered.
  *
- * Only the OPEN_MAX deepest folders of the branch are kept open. One above them is closed, and opened again
- * as ".." when the walk comes back to it; if that is another folder by then, because somebody has moved a
- * part of the tree, what was left to do in it is given up as trouble.
+ * Only the OPEN_MAX deepest folders of the branch are kept open. One above them is closed, and
+ * opened again as ".." when the walk comes back to it; if that is another folder by then, because
+ * somebody has moved a part of the tree, what was left to do in it is given up as trouble.
  */
 #include "cli/index.h"
 
@@ -113,7 +114,8 @@ static void free_frame(frame *f)
     }
 }
 
-/* ---- reading a folder ------------------------------------------------------------------------------- */
+/* ---- reading a folder
+ * ------------------------------------------------------------------------------- */
 
 /* Tells one name, and remembers it if it is a folder to enter. Sets *error when it cannot be looked at. */
 static int tell_entry(walker *w, frame *f, const char *name, int *error)
@@ -182,7 +184,8 @@ static int read_folder(walker *w)
     return CLI_YES;
 }
 
-/* ---- down and up ------------------------------------------------------------------------------------ */
+/* ---- down and up
+ * ------------------------------------------------------------------------------------ */
 
 /* Adds a frame for the open folder `fd`, which it owns from then on, also on failure. */
 static int push(walker *w, int fd, const struct stat *status, const cli_folder *folder)
@@ -246,8 +249,8 @@ static int enter_child(walker *w)
     return CLI_YES;
 }
 
-/* Opens a folder again that was closed, from the one in it. If that fails, what is left to do in it is given
- * up, and its frame stays closed. */
+/* Opens a folder again that was closed, from the one in it. If that fails, what is left to do in it
+ * is given up, and its frame stays closed. */
 static void reopen(walker *w, frame *above, const frame *below)
 {
     struct stat status;

@@ -1,8 +1,8 @@
 /* writer.c - SQL in IMMEDIATE transactions of some thousand rows, with prepared statements.
  *
- * A transaction a row would wait for the disk at each; one for everything would keep other programs from
- * writing for the whole run. After a failure the open transaction is rolled back, the earlier ones stay,
- * and the next run goes on from there.
+ * A transaction a row would wait for the disk at each; one for everything would keep other programs
+ * from writing for the whole run. After a failure the open transaction is rolled back, the earlier
+ * ones stay, and the next run goes on from there.
  */
 #include "cli/index.h"
 

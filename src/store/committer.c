@@ -406,9 +406,9 @@ static void transact_each(transaction *t)
     }
 }
 
-/* Publishes what waits, but for the last portion, which goes with the group. In order of keys, a portion touches few
- * pages; and pages that one commit frees serve the next but one, so that the file does not grow to hold two of
- * everything. */
+/* Publishes what waits, but for the last portion, which goes with the group. In order of keys, a
+ * portion touches few pages; and pages that one commit frees serve the next but one, so that the
+ * file does not grow to hold two of everything. */
 static int publish_portions(transaction *t, tide__detail *detail)
 {
     tide__request flush = {.kind = FLUSH};
@@ -489,7 +489,8 @@ static void leave_commit(tide__core *core)
     pthread_mutex_unlock(&core->commit_lock);
 }
 
-/* Takes the group from the head of the queue. What takes marks back may go beyond the largest size, so it goes alone. */
+/* Takes the group from the head of the queue. What takes marks back may go beyond the largest size,
+ * so it goes alone. */
 static tide__request *take_group(tide__core *core)
 {
     tide__request *first = core->queue;
@@ -511,8 +512,8 @@ static tide__request *take_group(tide__core *core)
     return first;
 }
 
-/* Those whom the last commit answered are about to ask for the next. Without a moment's patience for them, large and
- * tiny groups would alternate. */
+/* Those whom the last commit answered are about to ask for the next. Without a moment's patience
+ * for them, large and tiny groups would alternate. */
 static void gather(tide__core *core)
 {
     size_t expected = core->last_group;
@@ -523,8 +524,8 @@ static void gather(tide__core *core)
     }
 }
 
-/* Behind queue_lock, which is given up meanwhile: commits for the head of the queue, and wakes who is served and
- * who leads next. */
+/* Behind queue_lock, which is given up meanwhile: commits for the head of the queue, and wakes who
+ * is served and who leads next. */
 static void lead(tide__core *core, const tide__request *self)
 {
     core->led = true;
@@ -594,8 +595,8 @@ static int see_rewound(const tide__core *core, MDB_txn *txn, uint64_t known, uin
                                    : TIDE_OK;
 }
 
-/* Reads the mark from the file, and keeps it where it is in use. `known` is the commit the table showed before.
- * TIDE_ABSENT: what was read is old already. */
+/* Reads the mark from the file, and keeps it where it is in use. `known` is the commit the table
+ * showed before. TIDE_ABSENT: what was read is old already. */
 static int load(tide__core *core, const tide__id *id, uint64_t known, tide_mark *out,
                 tide__detail *detail)
 {

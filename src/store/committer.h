@@ -1,18 +1,19 @@
 /* committer.h - the one way in: every change of a mark goes through here.
  *
- * A core is what the handles of one file in one process share: the environment, the table of marks in use
- * and of waiting advances, the barriers, and the queue of calls that want a commit.
+ * A core is what the handles of one file in one process share: the environment, the table of marks
+ * in use and of waiting advances, the barriers, and the queue of calls that want a commit.
  *
  *     a deferred advance   is judged on the mark as this process sees it, and waits in the table
- *     every other change   queues; the first in the queue leads: it fixes the set of waiting advances, runs the
- *                          barriers, writes set and queue in one transaction, each judged on what LMDB
- *                          holds then, and wakes the others with their answers
+ *     every other change   queues; the first in the queue leads: it fixes the set of waiting
+ *                          advances, runs the barriers, writes set and queue in one transaction,
+ *                          each judged on what LMDB holds then, and wakes the others with their
+ *                          answers
  *
- * If a barrier or the transaction fails nothing is published and everything goes on waiting. When one of
- * several calls makes a transaction fail, each gets a transaction of its own.
+ * If a barrier or the transaction fails nothing is published and everything goes on waiting. When
+ * one of several calls makes a transaction fail, each gets a transaction of its own.
  *
- * Locks, in this order: commit_lock (one commit at a time), the environment's gate, its lock (the table).
- * queue_lock is taken with none of them held.
+ * Locks, in this order: commit_lock (one commit at a time), the environment's gate, its lock (the
+ * table). queue_lock is taken with none of them held.
  */
 #ifndef TIDEMARK_STORE_COMMITTER_H
 #define TIDEMARK_STORE_COMMITTER_H
@@ -89,7 +90,8 @@ size_t tide__core_waiting(tide__core *core);
 int tide__core_set_barrier(tide__core *core, tide_barrier_fn *fn, void *ctx, const void *owner,
                            tide__detail *detail);
 
-/* A handle goes: flushes, and takes its barriers away. *left is how many advances could not be written. */
+/* A handle goes: flushes, and takes its barriers away. *left is how many advances could not be
+ * written. */
 int tide__core_leave(tide__core *core, const void *owner, size_t *left, tide__detail *detail);
 
 #endif

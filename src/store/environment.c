@@ -60,8 +60,8 @@ int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
     return tide__fail(detail, code, "%s: %s", what, mdb_strerror(rc));
 }
 
-/* Whether the file cannot grow: the file system is full, or the user's share of it. LMDB says EIO for both, when it
- * could not write all; what it could write has used up the rest. */
+/* Whether the file cannot grow: the file system is full, or the user's share of it. LMDB says EIO
+ * for both, when it could not write all; what it could write has used up the rest. */
 static bool disk_full(const tide__environment *environment)
 {
     struct stat st;
@@ -83,8 +83,8 @@ int tide__environment_alive(const tide__environment *environment, tide__detail *
                                   environment->path);
 }
 
-/* A transaction that cannot begin. LMDB 0.9.26 to 0.9.31, in another process, destroys the locks that are shared when it
- * closes; LMDB's answer is EINVAL from then on, and only opening again helps. */
+/* A transaction that cannot begin. LMDB 0.9.26 to 0.9.31, in another process, destroys the locks that
+ * are shared when it closes; LMDB's answer is EINVAL from then on, and only opening again helps. */
 static int begin_failed(tide__environment *environment, int native, tide__detail *detail)
 {
     if (native != EINVAL) {
@@ -97,7 +97,8 @@ static int begin_failed(tide__environment *environment, int native, tide__detail
 
 /* ---- the map ------------------------------------------------------------------------------------ */
 
-/* Whether that much address space can be had. LMDB, when its own mmap fails, has already lost the old map. */
+/* Whether that much address space can be had. LMDB, when its own mmap fails, has already lost the
+ * old map. */
 static bool map_fits(uint64_t bytes)
 {
     void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -204,16 +205,17 @@ static int open_mdb(tide__environment *environment, uint32_t max_readers, tide__
         nanosleep(&pause, NULL);
     }
     if (rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH) {
-        /* The data file has been looked at: it is the lock file, of another LMDB that has the store open. */
+        /* The data file has been looked at: it is the lock file, of another LMDB that has the store
+         * open. */
         return tide__fail(detail, TIDE_EBUSY, "%s-lock: in use by another version of LMDB",
                           environment->path);
     }
     return tide__fail_lmdb(detail, rc, environment->path);
 }
 
-/* mdb_reader_check passes over slots with our own process id, so those that a killed namesake left (pid 1
- * of an earlier container, say) would pin pages for ever. Closing the environment clears them, once a
- * read transaction has made LMDB notice that the pid is its own. */
+/* mdb_reader_check passes over slots with our own process id, so those that a killed namesake left
+ * (pid 1 of an earlier container, say) would pin pages for ever. Closing the environment clears
+ * them, once a read transaction has made LMDB notice that the pid is its own. */
 static int clear_readers(tide__environment *environment, uint32_t max_readers, tide__detail *detail)
 {
     reader_scan scan = {(long)getpid(), false};
@@ -290,8 +292,8 @@ static int read_identity(tide__environment *environment, tide__detail *detail)
     return rc;
 }
 
-/* Checks the file before LMDB has mapped it. Where other processes commit too fast for that, *later is set:
- * it has to be done with LMDB's write lock, which needs the environment. */
+/* Checks the file before LMDB has mapped it. Where other processes commit too fast for that, *later
+ * is set: it has to be done with LMDB's write lock, which needs the environment. */
 static int verify(const char *path, bool *later, tide__detail *detail)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -424,8 +426,8 @@ static int snapshot(tide__environment *environment, MDB_txn **txn)
     *txn = pool_take(environment);
     int rc =
         *txn == NULL ? mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, txn) : mdb_txn_renew(*txn);
-    /* LMDB reads the number of the last commit, then copies its meta page; a writer two commits ahead may
-     * overwrite that page in between. */
+    /* LMDB reads the number of the last commit, then copies its meta page; a writer two commits
+     * ahead may overwrite that page in between. */
     for (int tries = 0; rc == 0 && tries < SNAPSHOT_TRIES; tries++) {
         MDB_envinfo info;
         mdb_env_info(environment->mdb, &info);
@@ -566,8 +568,8 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     if (*native == 0 || *native == MDB_MAP_FULL) {
         return *native == 0 ? TIDE_OK : TIDE_EFULL;
     }
-    /* A full disk is a short write before anything refers to it: the next transaction writes those pages
-     * anew. Everything else is final. */
+    /* A full disk is a short write before anything refers to it: the next transaction writes those
+     * pages anew. Everything else is final. */
     bool full =
         *native == ENOSPC || *native == EDQUOT || (*native == EIO && disk_full(environment));
     if (full && mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {

@@ -302,8 +302,8 @@ static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide
     if (fd < 0) {
         return tide__fail_errno(detail, errno, name);
     }
-    /* While another process has it mapped it must keep its length: LMDB takes the number of reader slots
-     * from the length, and the others have mapped fewer. */
+    /* While another process has it mapped it must keep its length: LMDB takes the number of reader
+     * slots from the length, and the others have mapped fewer. */
     *used = fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
     if (*used && fstat(fd, &st) == 0) {
         bytes = st.st_size;

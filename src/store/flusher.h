@@ -1,7 +1,8 @@
-/* flusher.h - a thread that flushes a file's waiting advances every so often, for those who ask for one.
+/* flusher.h - a thread that flushes a file's waiting advances every so often, for those who ask for
+ * one.
  *
- * It does what tide_flush does, barriers included, and nothing else; so what waits is never older than the
- * interval and one commit. A flush that fails is tried again at the next interval.
+ * It does what tide_flush does, barriers included, and nothing else; so what waits is never older
+ * than the interval and one commit. A flush that fails is tried again at the next interval.
  */
 #ifndef TIDEMARK_STORE_FLUSHER_H
 #define TIDEMARK_STORE_FLUSHER_H

@@ -39,7 +39,8 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* The child starts with nothing open. What the parent has open is left alone: LMDB must not be called. */
+/* The child starts with nothing open. What the parent has open is left alone: LMDB must not be
+ * called. */
 static void after_fork_in_child(void)
 {
     entries = NULL;
@@ -107,7 +108,8 @@ static entry *find(const char *path, const struct stat *st)
     return NULL;
 }
 
-/* Creates the file where there is none, opens it, and moves an unusable one out of the way when allowed. */
+/* Creates the file where there is none, opens it, and moves an unusable one out of the way when
+ * allowed. */
 static int open_environment(const char *path, const tide_options *options, int folder,
                             tide__environment **out, tide__detail *moved, tide__detail *detail)
 {

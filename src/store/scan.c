@@ -44,7 +44,8 @@ static void append(walk *w, const char *bytes, size_t length)
     w->next.length += length;
 }
 
-/* The walk goes on behind everything that has the first `length` bytes of `key`, which end before a bar. */
+/* The walk goes on behind everything that has the first `length` bytes of `key`, which end before a
+ * bar. */
 static void seek_behind(walk *w, const char *key, size_t length)
 {
     seek(w, key, length);

@@ -1,8 +1,8 @@
 /* scan.h - walking the marks in key order, with skips instead of indexes.
  *
- * A filter on device, peer and resource is a walk over one key order: where a part of the key does not fit,
- * the walk seeks straight to the next key that may. Marks are copied out in chunks; between chunks no
- * snapshot is held, and the walk goes on behind the last key it looked at.
+ * A filter on device, peer and resource is a walk over one key order: where a part of the key does
+ * not fit, the walk seeks straight to the next key that may. Marks are copied out in chunks;
+ * between chunks no snapshot is held, and the walk goes on behind the last key it looked at.
  */
 #ifndef TIDEMARK_STORE_SCAN_H
 #define TIDEMARK_STORE_SCAN_H

@@ -1,7 +1,7 @@
 /* store.c - the public calls of tidemark/store.h: arguments in, answers and details out.
  *
- * Each call checks fork and arguments, encodes the key, and hands on to the core. A failure's particulars
- * travel in a tide__detail on the stack and are kept in the handle.
+ * Each call checks fork and arguments, encodes the key, and hands on to the core. A failure's
+ * particulars travel in a tide__detail on the stack and are kept in the handle.
  */
 #include <tidemark/store.h>
 

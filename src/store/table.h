@@ -1,13 +1,14 @@
 /* table.h - what this process knows of the marks in use, and the advances that wait for a commit.
  *
- * A slot holds a mark as the file has it, and the advance that waits on it, if one does: however often a
- * mark is advanced between two commits, one write is due. The table knows the number of the commit it
- * shows; while that is the file's newest, a current slot is as good as a read, and when another process has
- * committed, no slot is current any more.
+ * A slot holds a mark as the file has it, and the advance that waits on it, if one does: however
+ * often a mark is advanced between two commits, one write is due. The table knows the number of the
+ * commit it shows; while that is the file's newest, a current slot is as good as a read, and when
+ * another process has committed, no slot is current any more.
  *
  * Invariants: a slot whose `seen` is the table's generation holds what the file held after commit
- * `transaction`, absence included; a slot that waits stays; at most TIDE__WAITING_MAX wait and about
- * TIDE__SLOTS_MAX are kept, those longest out of use going first. Not locked: the environment's lock does it.
+ * `transaction`, absence included; a slot that waits stays; at most TIDE__WAITING_MAX wait and
+ * about TIDE__SLOTS_MAX are kept, those longest out of use going first. Not locked: the
+ * environment's lock does it.
  */
 #ifndef TIDEMARK_STORE_TABLE_H
 #define TIDEMARK_STORE_TABLE_H
@@ -62,8 +63,8 @@ void tide__table_free(tide__table *table);
 /* NULL: not there. */
 tide__slot *tide__table_find(const tide__table *table, const tide__id *id);
 
-/* Whether a mark that was read is worth a slot: when it was read before, not long ago. So a walk over many marks
- * does not put out those in use, and costs no memory. */
+/* Whether a mark that was read is worth a slot: when it was read before, not long ago. So a walk
+ * over many marks does not put out those in use, and costs no memory. */
 bool tide__table_worthy(tide__table *table, const tide__id *id);
 
 /* The slot of a name, made when it is not there; NULL: no memory. */
@@ -79,12 +80,12 @@ static inline bool tide__table_current(const tide__table *table, const tide__slo
     return slot->seen == table->generation && table->transaction == newest;
 }
 
-/* Something was read from the file after commit `transaction`, when `rewound` was the last to take a mark back.
- * False: it is older than what the table knows, and must not come in. */
+/* Something was read from the file after commit `transaction`, when `rewound` was the last to take
+ * a mark back. False: it is older than what the table knows, and must not come in. */
 bool tide__table_reach(tide__table *table, uint64_t transaction, uint64_t rewound);
 
-/* The process itself made commit `transaction`: where that is the next one, what it did not touch stays current.
- * Answers as above. */
+/* The process itself made commit `transaction`: where that is the next one, what it did not touch
+ * stays current. Answers as above. */
 bool tide__table_follow(tide__table *table, uint64_t transaction, uint64_t rewound);
 
 /* Notes what the file holds; `current` is what reach or follow answered. */
@@ -94,13 +95,13 @@ void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mar
 /* The mark as this process sees it. */
 tide_mark tide__table_view(const tide__table *table, const tide__slot *slot);
 
-/* Lets the slot wait for `upto`, which was judged on `base`, the slot's view. A slot whose wait `base`
- * comes from keeps its own base. */
+/* Lets the slot wait for `upto`, which was judged on `base`, the slot's view. A slot whose wait
+ * `base` comes from keeps its own base. */
 void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
                        const tide_mark *upto);
 
-/* Copies what waits, sorted by key, into an array to be freed; NULL when nothing does or, with *count set,
- * when memory is short. The slots stay until tide__table_settle. */
+/* Copies what waits, sorted by key, into an array to be freed; NULL when nothing does or, with
+ * *count set, when memory is short. The slots stay until tide__table_settle. */
 tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count);
 
 /* What was published by commit `number` waits no longer; what was raised meanwhile does, on a new base. */

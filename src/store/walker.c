@@ -1,23 +1,23 @@
 /* walker.c - the whole file checked before LMDB may see it; see walker.h.
  *
- * LMDB follows page numbers, offsets and counts as it finds them. For each of the four trees (free list, main,
- * "meta", "marks") this holds when a walk ends well:
+ * LMDB follows page numbers, offsets and counts as it finds them. For each of the four trees (free
+ * list, main, "meta", "marks") this holds when a walk ends well:
  *
- * - A page bears its own number and is a leaf at exactly the recorded depth, a branch above it. Its nodes
- *   fill it from `upper` to the end without gap or overlap.
- * - Keys ascend strictly in the order LMDB searches by. A branch's key is above all keys to its left and
- *   not above any to its right; the first key of a branch is never looked at.
+ * - A page bears its own number and is a leaf at exactly the recorded depth, a branch above it. Its
+ * nodes fill it from `upper` to the end without gap or overlap.
+ * - Keys ascend strictly in the order LMDB searches by. A branch's key is above all keys to its
+ * left and not above any to its right; the first key of a branch is never looked at.
  * - Pages and entries are as many as recorded.
- * - No page is reached twice, free twice, or both. So the walk ends on any input, and what LMDB takes from
- *   the free list is nobody's. A page that is neither is lost, which does no harm: mdb_copy's manual speaks of
- *   page leaks.
+ * - No page is reached twice, free twice, or both. So the walk ends on any input, and what LMDB
+ * takes from the free list is nobody's. A page that is neither is lost, which does no harm:
+ * mdb_copy's manual speaks of page leaks.
  * - Each mark decodes, its checksum included.
  *
- * What cannot be seen: a page that is whole but of an earlier commit, when keys and counts are the same, and
- * another UUID or time in "meta". LMDB keeps no checksums.
+ * What cannot be seen: a page that is whole but of an earlier commit, when keys and counts are the
+ * same, and another UUID or time in "meta". LMDB keeps no checksums.
  *
- * Numbers in the file have the machine's byte order. The metadata's mapsize and address and the padding of
- * pages and trees are not checked: nothing reads them.
+ * Numbers in the file have the machine's byte order. The metadata's mapsize and address and the
+ * padding of pages and trees are not checked: nothing reads them.
  */
 #include "store/walker.h"
 
@@ -43,8 +43,8 @@
 #define WALK_TRIES 8
 #define WHOLE_BYTES (4u << 20)
 
-/* A page: number u64, padding u16, flags u16, then lower u16 and upper u16, or the count u32 of overflow
- * pages, then an offset u16 for each node. */
+/* A page: number u64, padding u16, flags u16, then lower u16 and upper u16, or the count u32 of
+ * overflow pages, then an offset u16 for each node. */
 enum {
     PAGE_AT_FLAGS = 10,
     PAGE_AT_LOWER = 12,
@@ -54,8 +54,9 @@ enum {
 };
 enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META_PAGE = 8 };
 
-/* A node: size of the data u32, flags u16, size of the key u16, key, data. On a branch the first three
- * u16 are the child. Big data is the number of its first overflow page. Sizes are rounded up to 2. */
+/* A node: size of the data u32, flags u16, size of the key u16, key, data. On a branch the first
+ * three u16 are the child. Big data is the number of its first overflow page. Sizes are rounded up
+ * to 2. */
 enum { NODE_AT_FLAGS = 4, NODE_AT_KEY_SIZE = 6, NODE_HEAD = 8 };
 enum { BIG_DATA = 1, SUB_DATABASE = 2 };
 
@@ -271,8 +272,8 @@ static int claim_ids(walk *w, uint64_t page, id_list *ids, const unsigned char *
     return rc;
 }
 
-/* A record of the free list: a count, then as many pages that the transaction in the key has freed, falling.
- * It may be longer than that. */
+/* A record of the free list: a count, then as many pages that the transaction in the key has freed,
+ * falling. It may be longer than that. */
 static int free_record(walk *w, tree *t, uint64_t page, const node *n)
 {
     const unsigned char *data = n->data.at;
@@ -498,7 +499,8 @@ static int read_metas(const walk *w, meta_pair metas)
     return rc == TIDE_OK ? read_at(w, 1, metas[1], META_BYTES) : rc;
 }
 
-/* Takes over the newer commit, as LMDB chooses it: transaction N is on page N % 2, N - 1 on the other. */
+/* Takes over the newer commit, as LMDB chooses it: transaction N is on page N % 2, N - 1 on the
+ * other. */
 static int begin(walk *w, meta_pair metas)
 {
     uint64_t transactions[2];

@@ -58,7 +58,8 @@ int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time
 
 /* ---- binding ------------------------------------------------------------------------------------ */
 
-/* A binding that fails leaves what was there, or half of what should be: the step after it must not be taken. */
+/* A binding that fails leaves what was there, or half of what should be: the step after it must not
+ * be taken. */
 static void bound(tide__apply *apply, int rc)
 {
     if (rc != SQLITE_OK && apply->bind_code == TIDE_OK) {
@@ -111,8 +112,8 @@ static int run(tide__apply *apply, sqlite3_stmt *statement)
                                        : tide__sql_done(statement, &apply->sync->detail);
 }
 
-/* The same for a statement that must have changed one row: ON CONFLICT IGNORE and RAISE(IGNORE) refuse in
- * silence. */
+/* The same for a statement that must have changed one row: ON CONFLICT IGNORE and RAISE(IGNORE)
+ * refuse in silence. */
 static int run_one(tide__apply *apply, sqlite3_stmt *statement)
 {
     int rc = run(apply, statement);
@@ -217,8 +218,8 @@ static int stamp(tide__apply *apply, tide__model *m, const tide_change *change, 
     return rc == TIDE_OK ? run(apply, statement) : rc;
 }
 
-/* The same for a row that was just inserted. A record under its number is of a row that REPLACE took away and told no
- * trigger: its key gets a tombstone first. */
+/* The same for a row that was just inserted. A record under its number is of a row that REPLACE
+ * took away and told no trigger: its key gets a tombstone first. */
 static int stamp_new(tide__apply *apply, tide__model *m, const tide_change *change,
                      sqlite3_int64 row)
 {

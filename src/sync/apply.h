@@ -1,9 +1,9 @@
 /* apply.h - writing rows of a peer's feed into our tables.
  *
  * A row is written only if its version is larger than what is here, live or deleted; so applying is
- * idempotent and the order of arrival does not matter. Each row written gets our next stamp: it is part
- * of our feed from then on. Begin and end enclose any number of rows in one transaction; nothing stays of it
- * when it fails.
+ * idempotent and the order of arrival does not matter. Each row written gets our next stamp: it is
+ * part of our feed from then on. Begin and end enclose any number of rows in one transaction;
+ * nothing stays of it when it fails.
  */
 #ifndef TIDEMARK_SYNC_APPLY_H
 #define TIDEMARK_SYNC_APPLY_H
@@ -19,12 +19,13 @@ typedef struct tide__apply {
     tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
 } tide__apply;
 
-/* `purpose` is TIDE__APPLY, or TIDE__WRITE to be durable at the end. The rows come from the feed of `peer` that
- * began at `epoch`; 0: it is not known. */
+/* `purpose` is TIDE__APPLY, or TIDE__WRITE to be durable at the end. The rows come from the feed of
+ * `peer` that began at `epoch`; 0: it is not known. */
 int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose, const uuid_t peer,
                       tide_time epoch);
 
-/* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT; errors. `change` has been checked against the model. */
+/* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT; errors. `change` has been checked against the
+ * model. */
 int tide__apply_row(tide__apply *apply, tide__model *model, const tide_change *change);
 
 /* Commits on TIDE_OK, else takes everything back; passes the answer on. */

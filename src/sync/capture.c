@@ -25,8 +25,8 @@ static const char identity_schema[] =
     "    UNIQUE (uuid, epoch)\n"
     ");\n";
 
-/* The clock of the database itself, in nanoseconds since 1970, good to a millisecond, and no further than
- * 2261: behind that there would be no room for stamps. */
+/* The clock of the database itself, in nanoseconds since 1970, good to a millisecond, and no
+ * further than 2261: behind that there would be no room for stamps. */
 #define NOW                                                                                        \
     "min(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER), 9200000000000) * 1000000"
 
@@ -149,9 +149,9 @@ static int make_tables(tide_sync *sync, const tide__model *m)
 /* How SQLite begins the text of a trigger it stores, whatever schema it was created in. */
 #define CREATE "CREATE TRIGGER "
 
-/* The pieces of trigger bodies. None of them can meet a conflict, because the conflict clause of the
- * statement that fires a trigger (INSERT OR IGNORE) would replace ours. The newest stamp is read before
- * anything is taken away. */
+/* The pieces of trigger bodies. None of them can meet a conflict, because the conflict clause of
+ * the statement that fires a trigger (INSERT OR IGNORE) would replace ours. The newest stamp is
+ * read before anything is taken away. */
 
 static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next)
 {
@@ -244,8 +244,9 @@ static void update_head(sqlite3_str *s, const tide__model *m)
     sqlite3_str_appendf(s, " ON");
 }
 
-/* A change of what travels, under the same key and row number. What else changes is for the next trigger, which
- * must find the record as it was: SQLite fires the trigger first that was made last. */
+/* A change of what travels, under the same key and row number. What else changes is for the next
+ * trigger, which must find the record as it was: SQLite fires the trigger first that was made last.
+ */
 static char *update_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
@@ -340,8 +341,8 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
     return rc;
 }
 
-/* What the triggers were not there for, or were not told of. In this order, and nothing is taken away before
- * something newer is there: */
+/* What the triggers were not there for, or were not told of. In this order, and nothing is taken
+ * away before something newer is there: */
 static const char *const repairs[] = {
     /* $R resource, $T table, $I row number, $K key, $N next stamp */
     /* a record whose key lives nowhere any more becomes a tombstone, */
@@ -375,7 +376,8 @@ static const char *const repairs[] = {
 };
 
 /* Every row of ours may have changed for the others. Not so for shared models,
- * where a newer version would undo what others wrote; there a new column travels with the next change. */
+ * where a newer version would undo what others wrote; there a new column travels with the next
+ * change. */
 static const char restamp[] =
     "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, source = 0, stamp = x.stamp FROM (SELECT r.row, n.next + "
     "row_number() OVER (ORDER BY r.stamp) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
@@ -409,8 +411,8 @@ static int run_for(tide_sync *sync, const tide__model *m, const char *next, cons
     return tide__sql_run_made(sync->db, text_for(m, next, sql), &sync->detail);
 }
 
-/* Whether records and rows fit together: as many of both, each row's with its key, and no tombstone of a
- * key that lives. One pass over the rows. */
+/* Whether records and rows fit together: as many of both, each row's with its key, and no tombstone
+ * of a key that lives. One pass over the rows. */
 static const char fits[] =
     "SELECT (SELECT count(*) FROM main.\"tidemark_$R_rows\") = (SELECT count(*) FROM main.\"$T\") AND NOT EXISTS "
     "(SELECT 1 FROM main.\"$T\" t LEFT JOIN main.\"tidemark_$R_rows\" r ON r.row = t.\"$I\" "
@@ -432,8 +434,9 @@ static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
     return rc;
 }
 
-/* Whether rows may have changed for the others without a trigger that saw it: records are there, and the triggers are
- * not, or are of other columns. The head of the update trigger tells which; with none there is no such trigger. */
+/* Whether rows may have changed for the others without a trigger that saw it: records are there,
+ * and the triggers are not, or are of other columns. The head of the update trigger tells which;
+ * with none there is no such trigger. */
 static int changed_unseen(tide_sync *sync, const tide__model *m, bool *changed)
 {
     sqlite3_stmt *statement = NULL;

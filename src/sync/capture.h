@@ -2,18 +2,20 @@
  *
  * For a model `m` on table T there are
  *
- *     tidemark_m_rows (row, key, stamp, version, device, source)   a record for each live row, by row number
- *     tidemark_m_gone (key, stamp, version, device, source)        a tombstone for each deleted key
+ *     tidemark_m_rows (row, key, stamp, version, device, source)   by row number: each live row
+ *     tidemark_m_gone (key, stamp, version, device, source)        by key: each deleted one
  *
- * and four triggers on T. `stamp` is the row's place in our feed; (version, device) says where and when it
- * was last changed, version NULL meaning the stamp itself; `source` is the feed it came from, 0 for us.
+ * and four triggers on T. `stamp` is the row's place in our feed; (version, device) says where and
+ * when it was last changed, version NULL meaning the stamp itself; `source` is the feed it came
+ * from, 0 for us.
  *
- * The next stamp is max(newest stamp + 1, floor + 1, now). SQLite has one writer, so the order of commits is
- * the order of stamps, and no change can appear at or below a stamp that was served. Whatever takes a
- * record away first gives a newer one or raises the floor, so that the newest stamp never falls.
+ * The next stamp is max(newest stamp + 1, floor + 1, now). SQLite has one writer, so the order of
+ * commits is the order of stamps, and no change can appear at or below a stamp that was served.
+ * Whatever takes a record away first gives a newer one or raises the floor, so that the newest
+ * stamp never falls.
  *
- * While the engine applies a peer's rows, tidemark_state.applying is 1 inside its transaction and the
- * triggers stand still; the engine writes the records itself.
+ * While the engine applies a peer's rows, tidemark_state.applying is 1 inside its transaction and
+ * the triggers stand still; the engine writes the records itself.
  */
 #ifndef TIDEMARK_SYNC_CAPTURE_H
 #define TIDEMARK_SYNC_CAPTURE_H
@@ -26,12 +28,12 @@
 int tide__capture_identity(tide_sync *sync, const unsigned char *device,
                            const unsigned char *library);
 
-/* Makes tables and triggers of a checked model where they are missing or another, and gives every row that
- * has no record one. Inside a transaction. */
+/* Makes tables and triggers of a checked model where they are missing or another, and gives every
+ * row that has no record one. Inside a transaction. */
 int tide__capture_install(tide_sync *sync, const tide__model *model);
 
-/* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or nothing); to be
- * freed with sqlite3_free. NULL: no memory. */
+/* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or
+ * nothing); to be freed with sqlite3_free. NULL: no memory. */
 char *tide__capture_next(const tide__model *model, const char *schema);
 
 #endif

@@ -1,8 +1,8 @@
 /* drive.c - running a session over a transport until there is nothing left to do.
  *
  * The loop sends what the session has to say, waits for a message no longer than the session's next
- * deadline, and hands it in. When the goal is reached it goes on for what has arrived already, so that the
- * peer's last words are heard.
+ * deadline, and hands it in. When the goal is reached it goes on for what has arrived already, so
+ * that the peer's last words are heard.
  */
 #include <stdbool.h>
 

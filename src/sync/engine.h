@@ -8,8 +8,8 @@
  *     message      MessagePack
  *     session      the conversation
  *
- * Numbers: tidemark_devices gives each device that appears in a version a small number, and each feed (a
- * device and the epoch of its feed) that rows came from another; 0 is ourselves.
+ * Numbers: tidemark_devices gives each device that appears in a version a small number, and each
+ * feed (a device and the epoch of its feed) that rows came from another; 0 is ourselves.
  */
 #ifndef TIDEMARK_SYNC_ENGINE_H
 #define TIDEMARK_SYNC_ENGINE_H
@@ -43,7 +43,8 @@ enum {
     TIDE__STATEMENTS
 };
 
-/* Statements of the connection; prepared at open, so that a transaction can be ended when memory is short. */
+/* Statements of the connection; prepared at open, so that a transaction can be ended when memory is
+ * short. */
 enum {
     TIDE__CONTROL_READ,
     TIDE__CONTROL_WRITE,
@@ -90,11 +91,12 @@ struct tide_sync {
     tide_clock_fn *clock;
     void *clock_ctx;
     sqlite3_stmt *controls[TIDE__CONTROLS];
-    bool inside;              /* a transaction of ours is open */
-    bool normal;              /* synchronous is NORMAL */
-    int log_fd;               /* of the write-ahead log, for flushing it; -1 */
-    uint64_t commits;         /* of our connection */
-    uint64_t durable_commits; /* how many of them, and which data_version of the others, are flushed */
+    bool inside;      /* a transaction of ours is open */
+    bool normal;      /* synchronous is NORMAL */
+    int log_fd;       /* of the write-ahead log, for flushing it; -1 */
+    uint64_t commits; /* of our connection */
+    uint64_t
+        durable_commits; /* how many of them, and which data_version of the others, are flushed */
     int64_t durable_version;
     atomic_bool unflushed; /* there are rows that we applied and have not flushed */
     atomic_int failed;     /* TIDE_OK, or what every call answers from now on */
@@ -111,8 +113,8 @@ void tide__emit(const tide_sync *sync, const tide_event *event);
 /* Passes on what the marks answered; of an error their reason becomes ours. */
 int tide__marks_failed(tide_sync *sync, int rc);
 
-/* All inside a transaction, because what is not in memory is looked for in the table again: another engine
- * may have given the number.
+/* All inside a transaction, because what is not in memory is looked for in the table again: another
+ * engine may have given the number.
  *
  * The number of a device (epoch 0) or of its feed; -1: it has none. */
 int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);

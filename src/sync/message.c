@@ -38,7 +38,8 @@ static bool sized(const unsigned char *p, size_t left, size_t width, uint64_t *v
     return true;
 }
 
-/* https://github.com/msgpack/msgpack/blob/master/spec.md, "Formats". Only what our messages are made of. */
+/* https://github.com/msgpack/msgpack/blob/master/spec.md, "Formats". Only what our messages are
+ * made of. */
 static bool read_head(const unsigned char *p, size_t left, head *h)
 {
     unsigned char b = p[0];

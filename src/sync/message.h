@@ -7,10 +7,11 @@
  *     PAGE   session, number, ranges [[resource, after, upto, rows] ...], end
  *     NEWS   (nothing)
  *
- * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who does not know
- * yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its question.
- * Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask for more memory than
- * the message is long, and every field is checked after. What is decoded points into the message.
+ * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who
+ * does not know yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has
+ * the session and number of its question. Decoding is msgpack-c's; here the bytes are measured
+ * before, so that no count can ask for more memory than the message is long, and every field is
+ * checked after. What is decoded points into the message.
  */
 #ifndef TIDEMARK_SYNC_MESSAGE_H
 #define TIDEMARK_SYNC_MESSAGE_H

@@ -112,8 +112,8 @@ void tide__model_free(tide__model *m)
     tide__free(m);
 }
 
-/* Runs a query made by sqlite3_mprintf for its first column. TIDE_OK: *out is a copy, or NULL for NULL;
- * TIDE_ABSENT: no row. */
+/* Runs a query made by sqlite3_mprintf for its first column. TIDE_OK: *out is a copy, or NULL for
+ * NULL; TIDE_ABSENT: no row. */
 static int ask(tide_sync *sync, char *sql, char **out)
 {
     sqlite3_stmt *statement = NULL;

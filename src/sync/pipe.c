@@ -1,9 +1,9 @@
 /* pipe.c - a transport to a session in the same process, with faults from a seed.
  *
- * Each message gets an arrival time: now plus one tick, later when it is to be overtaken. The near end's
- * wait delivers what has arrived at the far session, fetches what that wants to send, and when nothing is
- * under way moves the virtual clock to the next deadline of either side. Everything follows from the seed
- * and the order of calls.
+ * Each message gets an arrival time: now plus one tick, later when it is to be overtaken. The near
+ * end's wait delivers what has arrived at the far session, fetches what that wants to send, and
+ * when nothing is under way moves the virtual clock to the next deadline of either side. Everything
+ * follows from the seed and the order of calls.
  */
 #include <stdbool.h>
 #include <string.h>

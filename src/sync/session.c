@@ -1,17 +1,19 @@
 /* session.c - one conversation with one peer, without any I/O.
  *
- * Each side asks and answers. A question names our marks; the answer, a PAGE, carries ranges behind them. A
- * page is applied in one transaction and then moves the marks over its ranges. While pages bring rows the
- * next question follows at once; a page that reaches the end and brings no row ends the round, and shows
- * the peer, by the marks in the question it answered, that everything of its is here.
+ * Each side asks and answers. A question names our marks; the answer, a PAGE, carries ranges behind
+ * them. A page is applied in one transaction and then moves the marks over its ranges. While pages
+ * bring rows the next question follows at once; a page that reaches the end and brings no row ends
+ * the round, and shows the peer, by the marks in the question it answered, that everything of its
+ * is here.
  *
- * Nothing here trusts the order of messages. A range is judged by the mark alone: one that joins on is
- * applied, one that begins behind the mark is a gap and is asked for again, one that is known is passed
- * over. So a lost question or page costs a retry, a repeated or late one nothing.
+ * Nothing here trusts the order of messages. A range is judged by the mark alone: one that joins on
+ * is applied, one that begins behind the mark is a gap and is asked for again, one that is known is
+ * passed over. So a lost question or page costs a retry, a repeated or late one nothing.
  *
- * The first question travels in HELLO, together with our models; until the peer's HELLO is here its pages
- * are passed over, and its question is asked again by itself. The numbers of sessions are random, so that of two
- * HELLOs nobody can tell which is the later. Whoever answers us is the one that lives.
+ * The first question travels in HELLO, together with our models; until the peer's HELLO is here its
+ * pages are passed over, and its question is asked again by itself. The numbers of sessions are
+ * random, so that of two HELLOs nobody can tell which is the later. Whoever answers us is the one
+ * that lives.
  */
 #include "sync/session.h"
 
@@ -63,7 +65,8 @@ struct tide_session {
     tide_time peer_epoch;
     size_t shared_count;                /* models that both have */
     int64_t peer_session;               /* the one we talk with */
-    int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts no more */
+    int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts
+                                           no more */
     size_t peer_over_count;
 
     /* What we say. At every moment:
@@ -89,8 +92,8 @@ struct tide_session {
     kept_question question;
     bool peer_complete;
 
-    /* Another session of the peer that has said HELLO: a new one, or a late word of one that we never met. It
-     * takes the place of the one we talk with when it answers us. */
+    /* Another session of the peer that has said HELLO: a new one, or a late word of one that we
+     * never met. It takes the place of the one we talk with when it answers us. */
     bool has_rival;
     int64_t rival;
     kept_question rival_question;
@@ -107,7 +110,8 @@ void tide_session_options_init(tide_session_options *options)
                                       .retry_ms = RETRY_MS};
 }
 
-/* At random, because clocks go backward; with a bit set that makes them all equally long in a message. */
+/* At random, because clocks go backward; with a bit set that makes them all equally long in a
+ * message. */
 static int64_t random_id(void)
 {
     uuid_t random;
@@ -184,7 +188,7 @@ static void enter_state(tide_session *session, int state)
     }
     tide_event event = {.size = sizeof event,
                         .kind = TIDE_EVENT_STATE,
-                        .peer = session->peer,
+                        .peer = session->peer_known || session->peer_expected ? session->peer : NULL,
                         .state = (uint32_t)state};
     session->state = state;
     tide__emit(session->sync, &event);
@@ -192,8 +196,8 @@ static void enter_state(tide_session *session, int state)
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 
-/* Our marks as a question, dependencies first. Before the peer is known there are none to name: the first
- * question asks from the beginning only of a peer that was named at open. */
+/* Our marks as a question, dependencies first. Before the peer is known there are none to name: the
+ * first question asks from the beginning only of a peer that was named at open. */
 static int make_question(tide_session *session, tide__question *question)
 {
     bool from_start = false;
@@ -272,7 +276,8 @@ static int send_question(tide_session *session)
     return TIDE_OK;
 }
 
-/* Whether the peer's question names everything it could follow: a paused or choosy one proves nothing. */
+/* Whether the peer's question names everything it could follow: a paused or choosy one proves
+ * nothing. */
 static bool covers_all(const tide_session *session)
 {
     size_t named = 0;
@@ -292,8 +297,8 @@ static int send_page(tide_session *session)
                              &session->out, &rows, &end);
     session->answer = false;
     if (rc == TIDE_OK) {
-        /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to which it has
-         * heard already, takes nothing back. */
+        /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to
+         * which it has heard already, takes nothing back. */
         session->peer_complete =
             session->peer_complete || (end && rows == 0 && covers_all(session));
     }
@@ -391,8 +396,8 @@ static void copy_question(kept_question *kept, const tide__question *question)
     }
 }
 
-/* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One that was
- * overtaken says nothing about where the peer stands now. */
+/* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One
+ * that was overtaken says nothing about where the peer stands now. */
 static void keep_question(tide_session *session, const tide__question *question)
 {
     int32_t later = (int32_t)(question->number - session->question.question.number);
@@ -410,9 +415,9 @@ static void keep_question(tide_session *session, const tide__question *question)
     session->answer = question->wanting; /* by an empty page where it asks for nothing */
 }
 
-/* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing of us, and must
- * hear our HELLO; if the word is late, our HELLO reaches the session we know, and costs one exchange. Which of the
- * two answers is the one that lives. */
+/* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing
+ * of us, and must hear our HELLO; if the word is late, our HELLO reaches the session we know, and
+ * costs one exchange. Which of the two answers is the one that lives. */
 static void hear_rival(tide_session *session, const tide__message *message)
 {
     if (!session->has_rival || session->rival != message->session) {

@@ -1,7 +1,7 @@
 /* sync.c - the engine's handle: opening, registering, and the calls on marks and single rows.
  *
- * The handle brings the parts together: a connection (transaction.h), capture, models, and the marks. Attaching the
- * marks gives them a barrier: none is published before the rows it counts are on disk.
+ * The handle brings the parts together: a connection (transaction.h), capture, models, and the marks.
+ * Attaching the marks gives them a barrier: none is published before the rows it counts are on disk.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -36,7 +36,8 @@ static int check_failed(tide_sync *sync)
                             "an earlier flush of the database failed; close and open again");
 }
 
-/* Input and output errors leave a commit or a checkpoint in doubt; a full disk, short memory and locks do not. */
+/* Input and output errors leave a commit or a checkpoint in doubt; a full disk, short memory and
+ * locks do not. */
 static bool in_doubt(int sqlite_code)
 {
     return (sqlite_code & 0xff) == SQLITE_IOERR && sqlite_code != SQLITE_IOERR_NOMEM;

@@ -17,8 +17,8 @@ static const uuid_t peer = {0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0x88,
 #define DEVICE_TEXT "00112233-4455-6677-8899-aabbccddeeff"
 #define PEER_TEXT "ffeeddcc-bbaa-9988-7766-554433221100"
 
-/* Decodes from a block of exactly that size and checks that the answer fits the encoder: what decodes
- * must be what encoding makes of it. */
+/* Decodes from a block of exactly that size and checks that the answer fits the encoder: what
+ * decodes must be what encoding makes of it. */
 static bool is_key(const void *bytes, size_t length)
 {
     void *exact = malloc(length == 0 ? 1 : length);

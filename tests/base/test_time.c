@@ -1,5 +1,5 @@
-/* Instants and their text: golden values, everything RFC 3339 allows, everything it does not, the ends
- * of the range, and the agreement with a slow calendar of our own. */
+/* Instants and their text: golden values, everything RFC 3339 allows, everything it does not, the
+ * ends of the range, and the agreement with a slow calendar of our own. */
 #define _GNU_SOURCE 1
 #include <tidemark/time.h>
 
@@ -363,8 +363,8 @@ START_TEST(every_byte_behind_is_refused)
 }
 END_TEST
 
-/* Each byte of a text changed to each other value. What still passes is a text of the same grammar: it
- * may be a date outside the range, but it is not malformed. */
+/* Each byte of a text changed to each other value. What still passes is a text of the same grammar:
+ * it may be a date outside the range, but it is not malformed. */
 START_TEST(every_changed_byte_is_judged)
 {
     static const char whole[] = "2025-01-11T10:10:10.555555555+01:10";

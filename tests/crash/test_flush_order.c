@@ -1,9 +1,10 @@
 /* What is on disk when the power goes: after every flush of a sync, no mark is ahead of its rows.
  *
- * The harshest disk is one that keeps nothing but what was flushed. This test has such a disk in memory: functions of
- * our own in the place of libc's copy a file to it when the file is flushed, and LMDB's metadata when it is
- * written, because it is written through. Each state of that disk is then put into a folder of its own and
- * opened: every row that a mark counts must be there, and the sync, gone on with, must end complete.
+ * The harshest disk is one that keeps nothing but what was flushed. This test has such a disk in
+ * memory: functions of our own in the place of libc's copy a file to it when the file is flushed,
+ * and LMDB's metadata when it is written, because it is written through. Each state of that disk is
+ * then put into a folder of its own and opened: every row that a mark counts must be there, and the
+ * sync, gone on with, must end complete.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>

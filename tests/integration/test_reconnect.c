@@ -1,12 +1,12 @@
 /* test_reconnect.c - many rows of several kinds, a link that is cut, and what is there afterwards.
  *
- * Library A holds 50 locations, 10 volumes and 15,000 entries whose stamps lie apart: locations first,
- * volumes in the middle, entries last and many. B follows, the link is cut, B follows again. Afterwards B
- * must hold exactly A's rows, wherever the cut fell: over the LMDB store and over the SQLite table. Over one
- * global watermark it must not: that this loses rows is asserted too.
+ * Library A holds 50 locations, 10 volumes and 15,000 entries whose stamps lie apart: locations
+ * first, volumes in the middle, entries last and many. B follows, the link is cut, B follows again.
+ * Afterwards B must hold exactly A's rows, wherever the cut fell: over the LMDB store and over the
+ * SQLite table. Over one global watermark it must not: that this loses rows is asserted too.
  *
- * Nothing waits: the pipe's time is virtual, and stamps come from the floor of A's clock, which the test
- * sets. Rows are compared by SQL, not by the engine.
+ * Nothing waits: the pipe's time is virtual, and stamps come from the floor of A's clock, which the
+ * test sets. Rows are compared by SQL, not by the engine.
  */
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -94,8 +94,8 @@ static int64_t ask_sql(sqlite3 *db, const char *sql)
     return value;
 }
 
-/* One row after the other, each a second later: location i at BASE + i, volume i at BASE + 50 + i, entry i
- * at BASE + 100 + i, by raising the floor below each. */
+/* One row after the other, each a second later: location i at BASE + i, volume i at BASE + 50 + i,
+ * entry i at BASE + 100 + i, by raising the floor below each. */
 static void fill(tide_library *library)
 {
     sqlite3 *db = tide_sync_database(tide_library_sync(library));
@@ -266,8 +266,8 @@ static tide_library *make_a(void)
     return a;
 }
 
-/* Cuts after every single message: at each page's boundary, between resources, before and after each
- * question. Each time B begins anew, is cut, follows again, and must be complete. */
+/* Cuts after every single message: at each page's boundary, between resources, before and after
+ * each question. Each time B begins anew, is cut, follows again, and must be complete. */
 static void cut_everywhere(backend kind, uint64_t step)
 {
     tide_library *a = make_a();

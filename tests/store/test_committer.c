@@ -1,5 +1,5 @@
-/* Calls that share a commit: one transaction for all, an answer for each. The test holds the lead until
- * everybody queues, then lets the queue go. */
+/* Calls that share a commit: one transaction for all, an answer for each. The test holds the lead
+ * until everybody queues, then lets the queue go. */
 #define _GNU_SOURCE 1
 #include "store/committer.h"
 
@@ -67,7 +67,8 @@ static size_t queued(void)
     return count;
 }
 
-/* Lets all calls queue behind one another, and then commit together with one more. Returns its answer. */
+/* Lets all calls queue behind one another, and then commit together with one more. Returns its
+ * answer. */
 static int run_together(call *calls, size_t count)
 {
     call last = {.resource = "last", .after = TIDE_TIME_NONE, .upto = 1};

@@ -1,5 +1,5 @@
-/* Many threads and processes on the same marks: the result is the maximum, nothing is lost, and no reader
- * ever sees a mark go back. */
+/* Many threads and processes on the same marks: the result is the maximum, nothing is lost, and no
+ * reader ever sees a mark go back. */
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
@@ -293,8 +293,8 @@ END_TEST
 
 /* ---- all or none -------------------------------------------------------------------------------- */
 
-/* Two marks move together always; a reader that reads the first and then the second must never find the
- * second behind the first. */
+/* Two marks move together always; a reader that reads the first and then the second must never find
+ * the second behind the first. */
 static void *move_two(void *ctx)
 {
     worker *self = ctx;

@@ -1,5 +1,5 @@
-/* Files that are no store or a damaged one: a typed error, never a signal, never another mark than was
- * written; the file stays as it is, or is moved aside byte for byte. */
+/* Files that are no store or a damaged one: a typed error, never a signal, never another mark than
+ * was written; the file stays as it is, or is moved aside byte for byte. */
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
@@ -430,7 +430,8 @@ static int stop_at_once(void *ctx, const uuid_t d, const uuid_t p, const char *r
     return 0;
 }
 
-/* Keys whose bars are not where they belong, in a file that is taken on trust: a walk that skips goes by them. */
+/* Keys whose bars are not where they belong, in a file that is taken on trust: a walk that skips
+ * goes by them. */
 START_TEST(a_walk_over_damaged_keys_ends)
 {
     static const char peer_text[] = "d0a2c1de-3a55-4c3b-8b0e-0f8f1a3f5a11";
@@ -490,9 +491,9 @@ static int check_mark(void *ctx, const uuid_t d, const uuid_t p, const char *res
     return 0;
 }
 
-/* A damaged file may be refused, or opened; but then every mark in it must be right. One bit in a meta page
- * can make the commit before the last one the newest: LMDB has no check there, and that tree is whole, so
- * with `may_fall_back` all marks of that commit are right, too. */
+/* A damaged file may be refused, or opened; but then every mark in it must be right. One bit in a
+ * meta page can make the commit before the last one the newest: LMDB has no check there, and that
+ * tree is whole, so with `may_fall_back` all marks of that commit are right, too. */
 static void judge_damaged(damage_job *job, bool may_fall_back)
 {
     expected_walk walk = {0, 0, false};

@@ -1,5 +1,5 @@
-/* Deferred advances: seen at once here, nowhere else until they are flushed; the barrier before that; and
- * what becomes of them when another process has changed the mark meanwhile. */
+/* Deferred advances: seen at once here, nowhere else until they are flushed; the barrier before
+ * that; and what becomes of them when another process has changed the mark meanwhile. */
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
@@ -438,7 +438,8 @@ START_TEST(all_barriers_of_a_file_run)
 
     ck_assert_int_eq(tide_set_barrier(store, counting_barrier, &mine), TIDE_OK);
     ck_assert_int_eq(tide_set_barrier(second, counting_barrier, &its), TIDE_OK);
-    ck_assert_int_eq(tide_set_barrier(second, counting_barrier, &its), TIDE_OK); /* the same again */
+    ck_assert_int_eq(tide_set_barrier(second, counting_barrier, &its),
+                     TIDE_OK); /* the same again */
     ck_assert_int_eq(tide_advance(second, ENTRY, 100), TIDE_OK);
     ck_assert_int_eq(tide_flush(store), TIDE_OK);
     ck_assert_int_eq(mine.calls, 1);

@@ -1,5 +1,5 @@
-/* fork: an inherited handle answers TIDE_EFORKED and touches nothing, the parent goes on undisturbed, and
- * the child may open the file anew. */
+/* fork: an inherited handle answers TIDE_EFORKED and touches nothing, the parent goes on
+ * undisturbed, and the child may open the file anew. */
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 

@@ -1,5 +1,5 @@
-/* Space: the map that grows, its limit, growth by another process, little address space, a full disk, and
- * readers that died. */
+/* Space: the map that grows, its limit, growth by another process, little address space, a full
+ * disk, and readers that died. */
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 

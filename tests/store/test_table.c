@@ -1,5 +1,5 @@
-/* The marks in use, answered from memory: right when other processes write, bounded, and flushed by a thread
- * where one is asked for. */
+/* The marks in use, answered from memory: right when other processes write, bounded, and flushed by
+ * a thread where one is asked for. */
 #define _GNU_SOURCE 1
 #include "store/table.h"
 
@@ -157,7 +157,8 @@ START_TEST(more_marks_than_the_table_holds)
 }
 END_TEST
 
-/* What another process writes, takes back or removes is seen at the next read, and so is what it leaves alone. */
+/* What another process writes, takes back or removes is seen at the next read, and so is what it
+ * leaves alone. */
 START_TEST(marks_in_memory_follow_another_process)
 {
     test_remote remote;

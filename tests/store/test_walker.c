@@ -1,5 +1,5 @@
-/* The check of a whole file: sound files of every shape pass, each kind of damage has its answer, and what
- * passes never crashes LMDB nor shows another mark. */
+/* The check of a whole file: sound files of every shape pass, each kind of damage has its answer,
+ * and what passes never crashes LMDB nor shows another mark. */
 #define _GNU_SOURCE 1
 #include "store/walker.h"
 

@@ -1,5 +1,5 @@
-/* support_sync.h - what the tests of the engine share: SQLite's clock in our hand, SQL in one line, marks
- * in memory that fail on demand, and devices: a database, an engine, marks, a session.
+/* support_sync.h - what the tests of the engine share: SQLite's clock in our hand, SQL in one line,
+ * marks in memory that fail on demand, and devices: a database, an engine, marks, a session.
  *
  * Everything here fails the test when something goes wrong that the test did not ask for.
  */
@@ -16,9 +16,9 @@
 
 /* ---- time --------------------------------------------------------------------------------------- */
 
-/* What SQLite's 'now' says, in milliseconds since 1970, once test_clock_install was called. The engines'
- * own clocks say the same unless told otherwise. 2024-01-01 and whole TEST_STEP_MS from there are numbers
- * that SQLite's day counts hold exactly. */
+/* What SQLite's 'now' says, in milliseconds since 1970, once test_clock_install was called. The
+ * engines' own clocks say the same unless told otherwise. 2024-01-01 and whole TEST_STEP_MS from
+ * there are numbers that SQLite's day counts hold exactly. */
 #define TEST_START_MS INT64_C(1704067200000)
 #define TEST_STEP_MS INT64_C(675000) /* 1/128 day */
 #define TEST_START (TEST_START_MS * 1000000)
@@ -65,8 +65,8 @@ void test_marks_set(test_marks *marks, const uuid_t peer, const char *resource, 
 
 /* ---- devices ------------------------------------------------------------------------------------ */
 
-/* The tables and models that most tests use: "place" is device-owned, "item" is shared and depends on it.
- * item.local does not travel. */
+/* The tables and models that most tests use: "place" is device-owned, "item" is shared and depends
+ * on it. item.local does not travel. */
 extern const char test_schema[];
 extern const tide_model test_place;
 extern const tide_model test_item;
@@ -87,8 +87,8 @@ typedef struct test_side {
 } test_side;
 
 /* A database file "N.db" with the schema, registered and attached to marks in memory. Its device is
- * test_uuid N; all belong to one library. Durability is not what these tests are about, so the engine's
- * connection does not wait for the disk. */
+ * test_uuid N; all belong to one library. Durability is not what these tests are about, so the
+ * engine's connection does not wait for the disk. */
 void test_side_open(test_side *side, uint64_t number);
 /* The same with another schema and other models. */
 void test_side_open_as(test_side *side, uint64_t number, const char *schema,
@@ -109,7 +109,8 @@ void test_drop(test_bytes *message);
 int test_give(test_side *side, test_bytes message);
 int test_hand(test_side *side, test_bytes message);
 
-/* Carries messages both ways, b's first, until both are silent; returns how many. Fails beyond 10,000. */
+/* Carries messages both ways, b's first, until both are silent; returns how many. Fails beyond
+ * 10,000. */
 size_t test_talk(test_side *a, test_side *b);
 
 /* A whole exchange in new sessions, both of which end complete. */
@@ -130,14 +131,14 @@ tide_time test_newest(sqlite3 *db, const char *resource);
 void test_same_rows(test_side *a, test_side *b);
 bool test_rows_differ(test_side *a, test_side *b);
 
-/* Each row of `from` that its feed has at or below `to`'s mark is in `to` with the same values, each
- * tombstone there is no row in `to`. Holds only while `to` changes nothing by itself. */
+/* Each row of `from` that its feed has at or below `to`'s mark is in `to` with the same values,
+ * each tombstone there is no row in `to`. Holds only while `to` changes nothing by itself. */
 void test_mark_is_honest(test_side *from, test_side *to);
 
 /* ---- messages made by hand ---------------------------------------------------------------------- */
 
-/* What a page says besides its ranges: from whom, in which of its sessions, of which feed, to which session
- * and question of the other. */
+/* What a page says besides its ranges: from whom, in which of its sessions, of which feed, to which
+ * session and question of the other. */
 typedef struct test_head {
     uuid_t library, from;
     tide_time session, epoch, to_session;

@@ -1,5 +1,5 @@
-/* Applying: the larger (version, device) wins whatever comes first, twice changes nothing, and what was
- * taken over becomes part of our own feed without coming back to where it came from. */
+/* Applying: the larger (version, device) wins whatever comes first, twice changes nothing, and what
+ * was taken over becomes part of our own feed without coming back to where it came from. */
 #include "sync/apply.h"
 
 #include <stdio.h>
@@ -274,8 +274,8 @@ START_TEST(an_empty_text_is_not_null)
 }
 END_TEST
 
-/* A trigger or a conflict clause of the table's own that swallows the row: nothing may be recorded for it,
- * least of all under the number of another row. */
+/* A trigger or a conflict clause of the table's own that swallows the row: nothing may be recorded
+ * for it, least of all under the number of another row. */
 static const char *const swallowing[] = {
     "CREATE TABLE item (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT, size, local);"
     "CREATE TRIGGER t BEFORE INSERT ON item WHEN NEW.name = 'bad' BEGIN SELECT RAISE(IGNORE); END",
@@ -325,7 +325,8 @@ START_TEST(applied_rows_get_stamps_above_all_before)
 }
 END_TEST
 
-/* Whoever changes a row here after seeing the peer's version makes a larger version, whatever our clock. */
+/* Whoever changes a row here after seeing the peer's version makes a larger version, whatever our
+ * clock. */
 START_TEST(the_floor_rises_to_each_version_seen)
 {
     int64_t ahead = INT64_C(250000000000);

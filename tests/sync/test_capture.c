@@ -1,6 +1,6 @@
-/* Capture: what each kind of write leaves in the feed. The writes are those of other programs, through
- * plain connections, and of the engine's own connection, where the two must do the same. Stamps are exact:
- * the clock of SQLite stands still unless a test moves it. */
+/* Capture: what each kind of write leaves in the feed. The writes are those of other programs,
+ * through plain connections, and of the engine's own connection, where the two must do the same.
+ * Stamps are exact: the clock of SQLite stands still unless a test moves it. */
 #include "sync/capture.h"
 
 #include <stdio.h>
@@ -176,8 +176,8 @@ START_TEST(a_row_made_again_has_no_tombstone_and_a_newer_stamp)
 }
 END_TEST
 
-/* Under the old key the row is gone, and that comes first: a peer that took the new row in first would
- * hold two rows where a UNIQUE column allows one. */
+/* Under the old key the row is gone, and that comes first: a peer that took the new row in first
+ * would hold two rows where a UNIQUE column allows one. */
 START_TEST(a_renamed_row_is_gone_under_its_old_key)
 {
     write_through(_i);
@@ -268,7 +268,8 @@ START_TEST(insert_or_replace_of_a_key_is_the_same_key)
 }
 END_TEST
 
-/* REPLACE takes the row that holds the number: its key is gone from the table and must be in the feed. */
+/* REPLACE takes the row that holds the number: its key is gone from the table and must be in the
+ * feed. */
 START_TEST(a_row_replaced_under_its_number_is_gone_under_its_key)
 {
     write_through(_i);
@@ -558,8 +559,8 @@ static void any_write(test_random *random)
     }
 }
 
-/* What must hold after each commit: a peer that has the feed up to `before` learns of every key that is
- * not as it was, and of each key the feed says the one thing that is true. */
+/* What must hold after each commit: a peer that has the feed up to `before` learns of every key
+ * that is not as it was, and of each key the feed says the one thing that is true. */
 static void feed_tells(char *const was[KEYS], char *const is[KEYS], tide_time before)
 {
     tide_time now = head();
@@ -779,8 +780,8 @@ START_TEST(other_columns_rebuild_the_triggers)
 }
 END_TEST
 
-/* A column that joins the model never travelled: whoever follows must be told of each row again. Not of the
- * rows of a shared model: others may know newer values. */
+/* A column that joins the model never travelled: whoever follows must be told of each row again.
+ * Not of the rows of a shared model: others may know newer values. */
 START_TEST(a_column_that_joins_the_model_gives_our_rows_new_stamps)
 {
     static const char *const columns[] = {"name", "size", "local"};

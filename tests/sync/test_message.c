@@ -1,5 +1,6 @@
-/* Messages: the bytes of the four kinds, and what becomes of every other byte string: a typed error, or
- * something harmless; never a crash, never more memory than a small multiple of what arrived. */
+/* Messages: the bytes of the four kinds, and what becomes of every other byte string: a typed
+ * error, or something harmless; never a crash, never more memory than a small multiple of what
+ * arrived. */
 #include "sync/message.h"
 
 #include <stdio.h>
@@ -15,8 +16,9 @@
 
 /* ---- messages written as text ------------------------------------------------------------------- */
 
-/* Packs one message from words: numbers, "1.5f", nil, true, false, 'text', x'hex', [ ... ]; LIB and DEV are
- * the library and a device, STR64 and STR65 texts of that many letters, ext is an extension, {} a map. */
+/* Packs one message from words: numbers, "1.5f", nil, true, false, 'text', x'hex', [ ... ]; LIB and
+ * DEV are the library and a device, STR64 and STR65 texts of that many letters, ext is an
+ * extension, {} a map. */
 static const char *pack_words(tide__buffer *out, const char *p);
 
 static const char *skip_blanks(const char *p)
@@ -130,8 +132,8 @@ static tide__buffer words(const char *text)
 static tide__message message;
 static tide__detail detail;
 
-/* Decodes, checks every row, frees. TIDE_OK or what refused it. The bytes are in memory of their own
- * size, so that a sanitizer sees each byte too many that is read. */
+/* Decodes, checks every row, frees. TIDE_OK or what refused it. The bytes are in memory of their
+ * own size, so that a sanitizer sees each byte too many that is read. */
 static int decode(const void *bytes, size_t size)
 {
     static tide_value values[TIDE_COLUMNS_MAX];
@@ -793,8 +795,8 @@ static bool typed(int rc)
            rc == TIDE_ECLOCK || rc == TIDE_ECONSTRAINT;
 }
 
-/* Hands the bytes to a session that waits for a page: taken, or a typed error that changed nothing and
- * ended the session. */
+/* Hands the bytes to a session that waits for a page: taken, or a typed error that changed nothing
+ * and ended the session. */
 static void give_safely(test_bytes bytes)
 {
     char *before;
@@ -868,7 +870,8 @@ END_TEST
 
 /* ---- large rows --------------------------------------------------------------------------------- */
 
-/* What a row of "item" with a one-letter key, a name of 64 KiB or more and no size takes besides the name. */
+/* What a row of "item" with a one-letter key, a name of 64 KiB or more and no size takes besides
+ * the name. */
 #define ROW_OVERHEAD 37
 
 static void insert_named(const char *key, size_t bytes)

@@ -1,4 +1,5 @@
-/* Models: which tables are taken, what is refused and in what words, the order, and the engine's opening. */
+/* Models: which tables are taken, what is refused and in what words, the order, and the engine's
+ * opening. */
 #include "sync/model.h"
 
 #include <stdio.h>

@@ -217,8 +217,8 @@ static void bad_link(uint64_t seed, tide_pipe_options *options, tide_session_opt
     session->page_rows = 1 + (uint32_t)test_below(&random, 6);
 }
 
-/* One seed: rounds of writing on both sides, each followed by an exchange over the same bad link. Answers
- * the number of messages of all of them. */
+/* One seed: rounds of writing on both sides, each followed by an exchange over the same bad link.
+ * Answers the number of messages of all of them. */
 static uint64_t run_seed(uint64_t seed)
 {
     tide_pipe_options options;
@@ -333,7 +333,8 @@ END_TEST
 
 /* ---- cuts --------------------------------------------------------------------------------------- */
 
-/* Only a writes, so that what b must hold is exact; the link is cut after _i messages, each time anew. */
+/* Only a writes, so that what b must hold is exact; the link is cut after _i messages, each time
+ * anew. */
 START_TEST(after_every_cut_a_clean_exchange_completes)
 {
     tide_pipe_options options;

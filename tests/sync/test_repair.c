@@ -1,5 +1,6 @@
-/* Capture where triggers alone cannot see all: rows that REPLACE takes away, tables that are built anew, columns
- * that join later, triggers of the user's. Two devices, and after each the same rows on both. */
+/* Capture where triggers alone cannot see all: rows that REPLACE takes away, tables that are built
+ * anew, columns that join later, triggers of the user's. Two devices, and after each the same rows
+ * on both. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +195,7 @@ START_TEST(a_new_column_of_rows_that_came_back_travels)
     uuid_copy(device, a.device);
     test_side_close(&a);
     ck_assert_int_eq(remove("1.db"), 0);
-    test_now_ms += 1000; /* its feed begins later */
+    test_now_ms += 1000;          /* its feed begins later */
     open_with(&a, 1, &with_name); /* under its old id */
     ck_assert_mem_eq(device, a.device, sizeof device);
     sync_and_hold("a A -|b B -");

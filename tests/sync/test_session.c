@@ -1,5 +1,5 @@
-/* Sessions by hand: what one side says is carried, kept back, repeated or made up by the test, and the
- * rows and marks after it are exact. */
+/* Sessions by hand: what one side says is carried, kept back, repeated or made up by the test, and
+ * the rows and marks after it are exact. */
 #include <tidemark/session.h>
 
 #include <stdio.h>
@@ -215,8 +215,8 @@ START_TEST(nothing_to_do_after_a_sync_either)
 }
 END_TEST
 
-/* One side hears the other's HELLO before it has said anything. No message is lost here, so that nothing
- * may have to wait for a repetition. */
+/* One side hears the other's HELLO before it has said anything. No message is lost here, so that
+ * nothing may have to wait for a repetition. */
 START_TEST(who_hears_before_speaking_loses_no_time)
 {
     test_sql(a.db, "INSERT INTO item (uuid) VALUES ('x')");
@@ -640,7 +640,8 @@ START_TEST(a_question_that_comes_late_does_not_undo_completeness)
 }
 END_TEST
 
-/* The first HELLO, which asks nothing because it does not know whom, comes once more after the real question. */
+/* The first HELLO, which asks nothing because it does not know whom, comes once more after the real
+ * question. */
 START_TEST(a_first_hello_that_comes_late_does_not_undo_completeness)
 {
     test_bytes hello;
@@ -997,7 +998,8 @@ START_TEST(ranges_are_judged_one_by_one)
 }
 END_TEST
 
-/* There was no mark when b asked. Another program has raised one since, over more than the page brings. */
+/* There was no mark when b asked. Another program has raised one since, over more than the page
+ * brings. */
 START_TEST(a_mark_that_appeared_since_the_question_stands)
 {
     tide_change row = live(0, "x", "X", TEST_START + 20);
@@ -1109,7 +1111,8 @@ END_TEST
 /* ---- marks that others change ------------------------------------------------------------------- */
 
 static const struct {
-    tide_time mark; /* what the other program sets after the question, less TEST_START; 0: removes it */
+    tide_time
+        mark; /* what the other program sets after the question, less TEST_START; 0: removes it */
     bool applied;
     tide_time then;
 } others[] = {
@@ -1401,8 +1404,8 @@ END_TEST
 
 /* ---- errors of what is below -------------------------------------------------------------------- */
 
-/* Marks cannot be written after the rows are in: the error is told, the next session reads the rows again
- * and changes nothing. */
+/* Marks cannot be written after the rows are in: the error is told, the next session reads the rows
+ * again and changes nothing. */
 START_TEST(marks_that_cannot_be_written)
 {
     char *feed;

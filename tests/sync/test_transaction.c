@@ -1,5 +1,5 @@
-/* When rows are on disk: before marks that count them, before a page leaves, and what follows a flush that
- * fails. Flushes are watched by putting functions of our own in the place of libc's. */
+/* When rows are on disk: before marks that count them, before a page leaves, and what follows a
+ * flush that fails. Flushes are watched by putting functions of our own in the place of libc's. */
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>

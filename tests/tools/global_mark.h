@@ -1,10 +1,10 @@
 /* global_mark.h - the old way, to be compared with: ONE watermark for all kinds of rows.
  *
- * A backend of the engine's watermark interface that keeps a single mark per peer in a small text file. It
- * is as good as one mark can be: it is read when the backend is opened and then stands for every resource
- * that the session has not yet read; within the session each resource goes on from where it has got. What
- * is stored is the largest watermark reached, together with the epoch of the peer's feed. So without a cut
- * nothing is lost. Only tests and tidemark-old-way know it.
+ * A backend of the engine's watermark interface that keeps a single mark per peer in a small text
+ * file. It is as good as one mark can be: it is read when the backend is opened and then stands for
+ * every resource that the session has not yet read; within the session each resource goes on from
+ * where it has got. What is stored is the largest watermark reached, together with the epoch of the
+ * peer's feed. So without a cut nothing is lost. Only tests and tidemark-old-way know it.
  */
 #ifndef TIDEMARK_TESTS_GLOBAL_MARK_H
 #define TIDEMARK_TESTS_GLOBAL_MARK_H

@@ -1,8 +1,9 @@
-/* old_way.c - tidemark-old-way FROM TO MARK [--cut-after ROWS]: the same sync over one global watermark.
+/* old_way.c - tidemark-old-way FROM TO MARK [--cut-after ROWS]: the same sync over one global
+ * watermark.
  *
- * Library TO follows FROM with the real engine, but its marks are the single one in the file MARK. FROM only
- * serves. Exit 0: the session ended by itself, 1: cut, 3: an error. This is the bug that per-resource marks
- * exist for; see global_mark.h for how fair it is.
+ * Library TO follows FROM with the real engine, but its marks are the single one in the file MARK.
+ * FROM only serves. Exit 0: the session ended by itself, 1: cut, 3: an error. This is the bug that
+ * per-resource marks exist for; see global_mark.h for how fair it is.
  */
 #include <inttypes.h>
 #include <stdio.h>
