@@ -2,6 +2,7 @@
 #include "store/committer.h"
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 #define GATHER_TRIES 8
 #define PORTION_MARKS 32768 /* of a commit of what waits */
 
-/* A call that wants a commit. It lies on the stack of its thread, which waits for `done`. */
+/* A call that wants a commit. It lies on the stack of its thread, which waits to be woken:
+ * answered, or to lead. */
 struct tide__request {
     enum { FLUSH, ADVANCE, SET, REMOVE } kind;
     tide__advance *steps; /* ADVANCE, sorted */
@@ -30,9 +32,8 @@ struct tide__request {
     tide__detail *detail;
 
     tide__request *next;
-    pthread_cond_t woken;
+    sem_t woken; /* one of its own: who is woken need not queue for a lock that all want */
     bool leads;
-    bool done;
 };
 
 /* One transaction: what it is given and what it found out. Played again from the start after growth. */
@@ -524,8 +525,8 @@ static void gather(tide__core *core)
     }
 }
 
-/* Behind queue_lock, which is given up meanwhile: commits for the head of the queue, and wakes who
- * is served and who leads next. */
+/* With queue_lock held, which is given up: commits for the head of the queue, and wakes who leads
+ * next and who is served. */
 static void lead(tide__core *core, const tide__request *self)
 {
     core->led = true;
@@ -536,18 +537,21 @@ static void lead(tide__core *core, const tide__request *self)
     commit_group(core, group);
     leave_commit(core);
     pthread_mutex_lock(&core->queue_lock);
+    tide__request *next = core->queue;
+    core->led = next != NULL;
+    if (next != NULL) {
+        next->leads = true;
+    }
+    pthread_mutex_unlock(&core->queue_lock);
+    if (next != NULL) {
+        (void)sem_post(&next->woken);
+    }
     while (group != NULL) {
         tide__request *served = group;
         group = group->next; /* before its thread goes on */
-        served->done = true;
         if (served != self) {
-            pthread_cond_signal(&served->woken);
+            (void)sem_post(&served->woken);
         }
-    }
-    core->led = core->queue != NULL;
-    if (core->led) {
-        core->queue->leads = true;
-        pthread_cond_signal(&core->queue->woken);
     }
 }
 
@@ -558,19 +562,26 @@ static int commit(tide__core *core, tide__request *r, tide__detail *detail)
         return rc;
     }
     r->detail = detail;
-    pthread_cond_init(&r->woken, NULL);
+    (void)sem_init(&r->woken, 0, 0);
     pthread_mutex_lock(&core->queue_lock);
     *core->queue_end = r;
     core->queue_end = &r->next;
     core->queue_count++;
-    while (!r->done && core->led && !r->leads) {
-        pthread_cond_wait(&r->woken, &core->queue_lock);
+    bool leads = !core->led;
+    if (!leads) {
+        pthread_mutex_unlock(&core->queue_lock);
+        while (sem_wait(&r->woken) != 0) {
+            /* a signal */
+        }
+        leads = r->leads;
+        if (leads) {
+            pthread_mutex_lock(&core->queue_lock);
+        }
     }
-    if (!r->done) {
+    if (leads) {
         lead(core, r);
     }
-    pthread_mutex_unlock(&core->queue_lock);
-    pthread_cond_destroy(&r->woken);
+    (void)sem_destroy(&r->woken);
     return r->answer;
 }
 
