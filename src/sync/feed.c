@@ -214,7 +214,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
             rc = add_range(&p, m, want, &last);
         }
     }
-    if (rc == TIDE_OK) {
+    if (rc == TIDE_OK && p.range_count > 0) { /* an empty page shows nothing */
         rc = tide__make_durable(sync);
     }
     rc = tide__end(sync, rc);
