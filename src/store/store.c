@@ -12,6 +12,7 @@
 #include "base/key.h"
 #include "base/rules.h"
 #include "store/committer.h"
+#include "store/marks.h"
 #include "store/registry.h"
 #include "store/scan.h"
 

@@ -2,6 +2,7 @@
  * until everybody queues, then lets the queue go. */
 #define _GNU_SOURCE 1
 #include "store/committer.h"
+#include "store/marks.h"
 
 #include <lmdb.h>
 #include <pthread.h>

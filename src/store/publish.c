@@ -1,0 +1,374 @@
+/* publish.c - one commit; see publish.h. */
+#include "store/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/record.h"
+#include "base/rules.h"
+
+#include "base/alloc.h"
+
+#define PORTION_MARKS 32768 /* of a commit of what waits */
+
+/* One transaction: what it is given and what it found out. Played again from the start after growth. */
+typedef struct transaction {
+    tide__core *core;
+    tide__waiting *waiting; /* sorted */
+    size_t waiting_count;
+    tide__request *group;
+    tide_time now;
+    uint64_t number;
+    uint64_t known;   /* the commit that `waiting` shows the marks of */
+    uint64_t rewound; /* the last commit that took a mark back */
+    bool dirty;
+    bool sparing; /* there is no room for all: only what the call is about is published */
+} transaction;
+
+/* ---- inside a write transaction ----------------------------------------------------------------- */
+
+static int put_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide_mark *mark,
+                    tide__detail *detail)
+{
+    char record[TIDE__RECORD_MAX];
+    tide__key key;
+    const tide__environment *environment = t->core->environment;
+    mark->updated_at = t->now;
+    tide__key_of(id, &key);
+    MDB_val name = {key.length, key.text};
+    MDB_val value = {tide__record_encode(&key, mark, record), record};
+    int rc = mdb_put(txn, environment->marks, &name, &value, 0);
+    t->dirty = true;
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+static int delete_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide__detail *detail)
+{
+    tide__key key;
+    const tide__environment *environment = t->core->environment;
+    tide__key_of(id, &key);
+    MDB_val name = {key.length, key.text};
+    int rc = mdb_del(txn, environment->marks, &name, NULL);
+    t->dirty = true;
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return tide__id_compare(a, &((const tide__advance *)b)->id);
+}
+
+/* Whether a call looks at the mark, or changes it. */
+static bool concerns(const tide__request *r, const tide__id *id)
+{
+    switch (r->kind) {
+    case TIDE__ADVANCE:
+        return bsearch(id, r->steps, r->step_count, sizeof *r->steps, by_key) != NULL;
+    case TIDE__SET:
+        return tide__id_compare(r->id, id) == 0;
+    case TIDE__REMOVE:
+        return memcmp(r->id->device, id->device, sizeof(uuid_t)) == 0 &&
+               memcmp(r->id->peer, id->peer, sizeof(uuid_t)) == 0;
+    case TIDE__FLUSH:
+    default:
+        return true;
+    }
+}
+
+static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
+{
+    for (size_t i = 0; i < t->waiting_count; i++) {
+        tide__waiting *w = &t->waiting[i];
+        tide_mark now = w->mark;
+        int rc = w->known && t->known == t->number - 1
+                     ? TIDE_OK
+                     : tide__mark_read(t->core->environment, txn, &w->slot->id, &now, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        w->result = tide__rule_publish(&w->pending, &now, t->rewound);
+        w->passed = t->sparing && !concerns(t->group, &w->slot->id);
+        if (w->result.watermark != now.watermark && !w->passed) {
+            rc = put_mark(t, txn, &w->slot->id, &w->result, detail);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+    }
+    return TIDE_OK;
+}
+
+/* Two passes: nothing is written until all steps are known to join on. */
+static int advance_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
+{
+    r->answer = TIDE_STALE;
+    for (size_t i = 0, run = 0; i < r->step_count; i += run) {
+        tide__advance *steps = &r->steps[i];
+        run = tide__run_of(steps, r->step_count - i);
+        int rc = tide__mark_read(t->core->environment, txn, &steps->id, &steps->base, detail);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        steps->result = steps->base;
+        rc = tide__judge_run(steps, run, &steps->result);
+        if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
+            r->answer = rc;
+            return TIDE_OK;
+        }
+        r->answer = rc == TIDE_OK ? TIDE_OK : r->answer;
+    }
+    for (size_t i = 0, run = 0; i < r->step_count; i += run) {
+        tide__advance *steps = &r->steps[i];
+        run = tide__run_of(steps, r->step_count - i);
+        if (steps->result.watermark != steps->base.watermark) {
+            int rc = put_mark(t, txn, &steps->id, &steps->result, detail);
+            if (rc != TIDE_OK) {
+                return rc;
+            }
+        }
+    }
+    return TIDE_OK;
+}
+
+static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
+{
+    int rc = tide__mark_read(t->core->environment, txn, r->id, &r->result, detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    r->answer = tide__rule_set(&r->result, r->expected, r->desired);
+    if (r->answer != TIDE_OK || r->expected == r->desired) {
+        return TIDE_OK;
+    }
+    if (r->desired < r->expected) {
+        t->rewound = t->number;
+    }
+    return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->id, detail)
+                                        : put_mark(t, txn, r->id, &r->result, detail);
+}
+
+static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
+{
+    const tide__environment *environment = t->core->environment;
+    MDB_cursor *cursor = NULL;
+    tide__key prefix;
+    tide__key_of(r->id, &prefix);
+    MDB_val key = {TIDE__KEY_PEER_END, prefix.text};
+    MDB_val value;
+    r->removed = 0;
+    int rc = mdb_cursor_open(txn, environment->marks, &cursor);
+    if (rc != 0) {
+        return tide__fail_lmdb(detail, rc, environment->path);
+    }
+    /* Where a cursor stands after a delete is LMDB's affair: look for the prefix anew each time. */
+    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)) == 0 &&
+           key.mv_size > TIDE__KEY_PEER_END &&
+           memcmp(key.mv_data, prefix.text, TIDE__KEY_PEER_END) == 0) {
+        rc = mdb_cursor_del(cursor, 0);
+        if (rc != 0) {
+            break;
+        }
+        r->removed++;
+        t->dirty = true;
+        t->rewound = t->number;
+        key = (MDB_val){TIDE__KEY_PEER_END, prefix.text};
+    }
+    mdb_cursor_close(cursor);
+    return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+/* The body of the transaction. Anything but TIDE_OK aborts it; with nothing to write that is right. */
+static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
+{
+    transaction *t = ctx;
+    t->dirty = false;
+    t->number = mdb_txn_id(txn);
+    int rc = tide__rewound_read(t->core->environment, txn, &t->rewound, detail);
+    if (rc == TIDE_OK) {
+        rc = publish_waiting(t, txn, detail);
+    }
+    for (tide__request *r = t->group; rc == TIDE_OK && r != NULL; r = r->next) {
+        r->answer = TIDE_OK;
+        switch (r->kind) {
+        case TIDE__FLUSH:
+            break;
+        case TIDE__ADVANCE:
+            rc = advance_in(t, txn, r, detail);
+            break;
+        case TIDE__SET:
+            rc = set_in(t, txn, r, detail);
+            break;
+        case TIDE__REMOVE:
+            rc = remove_in(t, txn, r, detail);
+            break;
+        }
+    }
+    if (rc == TIDE_OK && t->rewound == t->number) {
+        rc = tide__rewound_write(t->core->environment, txn, t->number, detail);
+    }
+    return rc == TIDE_OK && !t->dirty ? TIDE_STALE : rc;
+}
+
+/* ---- a commit ----------------------------------------------------------------------------------- */
+
+static void note(tide__core *core, const tide__id *id, const tide_mark *mark, bool current)
+{
+    tide__slot *slot = tide__table_find(&core->table, id);
+    if (slot != NULL) {
+        tide__table_note(&core->table, slot, mark, current);
+    }
+}
+
+/* What the transaction found and wrote goes into the table. */
+static void settle(const transaction *t)
+{
+    tide__core *core = t->core;
+    tide__table *table = &core->table;
+    tide__core_lock(core);
+    uint64_t number = t->dirty ? t->number : t->number - 1;
+    bool current = t->dirty ? tide__table_follow(table, number, t->rewound)
+                            : tide__table_reach(table, number, t->rewound);
+    tide__table_settle(table, t->waiting, t->waiting_count, number, current);
+    for (const tide__request *r = t->group; r != NULL; r = r->next) {
+        for (size_t i = 0, run = 0; i < r->step_count && r->answer <= TIDE_STALE; i += run) {
+            run = tide__run_of(&r->steps[i], r->step_count - i);
+            note(core, &r->steps[i].id, &r->steps[i].result, current);
+        }
+        if (r->kind == TIDE__SET) {
+            note(core, r->id, &r->result, current);
+        } else if (r->kind == TIDE__REMOVE && r->removed > 0) {
+            table->generation++; /* whatever the removed ones were: all is read again */
+        }
+    }
+    tide__core_unlock(core);
+}
+
+static bool only_flushes(const tide__request *group)
+{
+    while (group != NULL && group->kind == TIDE__FLUSH) {
+        group = group->next;
+    }
+    return group == NULL;
+}
+
+static int transact(transaction *t, tide__detail *detail)
+{
+    tide__environment *environment = t->core->environment;
+    const tide__request *r = t->group;
+    bool full = false;
+    t->now = tide__core_now(t->core);
+    t->sparing = false;
+    int rc = tide__write(environment, play, t, tide__takes_back(r), detail);
+    full = rc == TIDE_EFULL || rc == TIDE_ENOSPC;
+    if (full && t->waiting_count > 0 && r->kind != TIDE__FLUSH && r->next == NULL) {
+        /* Marks that wait for room must not keep others from being overwritten. */
+        t->sparing = true;
+        rc = tide__write(environment, play, t, tide__takes_back(r), detail);
+    }
+    if (rc != TIDE_OK && rc != TIDE_STALE) {
+        return rc;
+    }
+    settle(t);
+    t->known += t->dirty && t->known == t->number - 1; /* the same, and what was just written */
+    return TIDE_OK;
+}
+
+static int run_barriers(const tide__core *core, tide__detail *detail)
+{
+    for (const tide__barrier *b = core->barriers; b != NULL; b = b->next) {
+        int rc = b->fn(b->ctx);
+        if (rc < 0) {
+            return tide__fail(detail, rc, "%s: the barrier failed: %s", core->environment->path,
+                              tide_strerror(rc));
+        }
+    }
+    return TIDE_OK;
+}
+
+/* Every call of the group has the same failure. */
+static void fail_group(tide__request *group, int rc, const tide__detail *detail)
+{
+    for (tide__request *r = group; r != NULL; r = r->next) {
+        r->answer = rc;
+        if (r->detail != NULL && r->detail != detail) {
+            *r->detail = *detail;
+        }
+    }
+}
+
+/* Each call alone: one has made the transaction of all fail. */
+static void transact_each(transaction *t)
+{
+    tide__request *next = NULL;
+    for (tide__request *r = t->group; r != NULL; r = next) {
+        next = r->next;
+        r->next = NULL;
+        t->group = r;
+        int rc = transact(t, r->detail);
+        if (rc == TIDE_OK && !t->sparing) {
+            t->waiting_count = 0; /* published */
+        } else if (rc != TIDE_OK) {
+            r->answer = rc;
+        }
+        r->next = next;
+    }
+}
+
+/* Publishes what waits, but for the last portion, which goes with the group. In order of keys, a
+ * portion touches few pages; and pages that one commit frees serve the next but one, so that the
+ * file does not grow to hold two of everything. */
+static int publish_portions(transaction *t, tide__detail *detail)
+{
+    tide__request flush = {.kind = TIDE__FLUSH};
+    tide__request *group = t->group;
+    size_t left = t->waiting_count;
+    int rc = TIDE_OK;
+    t->group = &flush;
+    t->waiting_count = PORTION_MARKS;
+    while (rc == TIDE_OK && left > PORTION_MARKS) {
+        rc = transact(t, detail);
+        left -= PORTION_MARKS;
+        t->waiting += PORTION_MARKS;
+    }
+    t->group = group;
+    t->waiting_count = left;
+    return rc;
+}
+
+static int publish_all(transaction *t, tide__detail *detail)
+{
+    int rc = run_barriers(t->core, detail);
+    if (rc == TIDE_OK) {
+        rc = publish_portions(t, detail);
+    }
+    if (rc == TIDE_OK) {
+        rc = transact(t, detail);
+        if (rc < 0 && rc != TIDE_EUNKNOWN && t->group->next != NULL) {
+            transact_each(t);
+            rc = TIDE_OK;
+        }
+    }
+    return rc;
+}
+
+void tide__publish(tide__core *core, tide__request *group)
+{
+    tide__detail detail;
+    transaction t = {.core = core, .group = group};
+    tide__detail_clear(&detail);
+    int rc = tide__environment_alive(core->environment, &detail);
+    tide__core_lock(core);
+    tide__waiting *waiting = tide__table_snapshot(&core->table, &t.waiting_count);
+    t.known = core->table.transaction;
+    tide__core_unlock(core);
+    if (rc == TIDE_OK && waiting == NULL && t.waiting_count > 0) {
+        rc = TIDE_ENOMEM;
+    } else if (rc == TIDE_OK && (t.waiting_count > 0 || !only_flushes(group))) {
+        t.waiting = waiting;
+        rc = publish_all(&t, &detail);
+    }
+    if (rc < 0) {
+        fail_group(group, rc, &detail);
+    }
+    tide__free(waiting);
+}
