@@ -90,6 +90,11 @@ TIDE_API int tide_session_state(const tide_session *session);
  * that both have; else 0. A peer that is paused tells nothing. */
 TIDE_API int tide_session_is_complete(const tide_session *session);
 
+/* Of how many resources the rows here and at the peer still differ, though each side has everything
+ * of the other: found by digests at the end of each round, and read again once. 0 is the rule;
+ * anything else wants a look at the database. */
+TIDE_API size_t tide_session_diverged(const tide_session *session);
+
 /* The peer's device id. TIDE_OK; TIDE_ABSENT: nothing heard yet. */
 TIDE_API int tide_session_peer(const tide_session *session, uuid_t peer);
 

@@ -59,8 +59,10 @@ typedef struct tide_sync tide_sync;
 enum {
     TIDE_EVENT_NOTICE = 1, /* `text` is for the user */
     TIDE_EVENT_RESOURCE_CHANGED =
-        2,               /* `count` rows of `resource` from `peer` were written or deleted */
-    TIDE_EVENT_STATE = 3 /* the session with `peer` reached `state` (tidemark/session.h) */
+        2,                  /* `count` rows of `resource` from `peer` were written or deleted */
+    TIDE_EVENT_STATE = 3,   /* the session with `peer` reached `state` (tidemark/session.h) */
+    TIDE_EVENT_DIVERGED = 4 /* rows of `resource` here and at `peer` differ, though each has
+                               everything of the other, also after reading everything again */
 };
 
 typedef struct tide_event {
@@ -127,6 +129,45 @@ TIDE_API struct sqlite3 *tide_sync_database(tide_sync *sync);
 
 TIDE_API void tide_sync_device(const tide_sync *sync, uuid_t device);
 TIDE_API void tide_sync_library(const tide_sync *sync, uuid_t library);
+
+/* ---- history ------------------------------------------------------------------------------------ */
+
+/* 1 while the engine recovers, else 0. A database that is older than its marks say, or older than
+ * what a peer has seen of it, was restored, copied or rolled back. Its feed then begins anew: marks
+ * and acks are dropped, everything is read again from the peers, and until one that is not
+ * recovering itself has been read to the end, this device serves only others that recover. So lost
+ * rows come back, and deletions that were forgotten here are not undone elsewhere. It is noticed
+ * when the first session is opened, or while one runs, and told by TIDE_EVENT_NOTICE. */
+TIDE_API int tide_sync_is_recovering(tide_sync *sync);
+
+/* Ends it by decree: the rows that are here count. For the case that all devices were rolled back,
+ * and none is left to read from. TIDE_OK, also when it was not recovering. */
+TIDE_API int tide_sync_accept(tide_sync *sync);
+
+/* ---- peers -------------------------------------------------------------------------------------- */
+
+typedef struct tide_peer {
+    uint32_t size;
+    uint32_t reserved;
+    uuid_t device;
+    tide_time epoch;   /* of its feed, as last heard */
+    tide_time since;   /* registered: when it was first heard */
+    tide_time contact; /* a session with it was last READY; TIDE_TIME_NONE: never */
+} tide_peer;
+
+/* Calls fn for each registered peer, in the order of their ids; non-zero stops and is returned. A
+ * peer is registered when it is first heard. */
+typedef int tide_peer_fn(void *ctx, const tide_peer *peer);
+TIDE_API int tide_sync_peers(tide_sync *sync, tide_peer_fn *fn, void *ctx);
+
+/* Forgets a peer, with our marks on its feed and its acks: it no longer keeps deletions from being
+ * pruned. If it comes back it is new, and reads everything. TIDE_OK; TIDE_ABSENT: it was not
+ * registered. */
+TIDE_API int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer);
+
+/* Forgets deletions that every registered peer has acknowledged; *pruned (may be NULL) is how many.
+ * Nothing while the engine recovers. TIDE_OK. */
+TIDE_API int tide_sync_prune(tide_sync *sync, uint64_t *pruned);
 
 /* ---- models ------------------------------------------------------------------------------------- */
 

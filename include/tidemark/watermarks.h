@@ -91,13 +91,28 @@ TIDE_API int tide_watermarks_advance_range(tide_watermarks *marks, const uuid_t 
 TIDE_API int tide_watermarks_reset(tide_watermarks *marks, const uuid_t peer, const char *resource);
 
 /* Ack: how far the peer says it has got with our feed. Kept as the mark peer|device|resource; only
- * rises. TIDE_OK; TIDE_STALE. */
+ * rises. `durability` as above: an ack that a crash takes back is only lower. TIDE_OK; TIDE_STALE. */
 TIDE_API int tide_watermarks_set_ack(tide_watermarks *marks, const uuid_t peer,
-                                     const char *resource, tide_time acked);
+                                     const char *resource, tide_time acked, uint32_t durability);
 
 /* TIDE_OK; TIDE_ABSENT. */
 TIDE_API int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer,
                                      const char *resource, tide_time *out);
+
+/* Removes all acks of the peer: it has lost what it had reported. TIDE_OK, also when there was none. */
+TIDE_API int tide_watermarks_delete_acks(tide_watermarks *marks, const uuid_t peer);
+
+/* The history that the marks rest on: the epoch of our own feed, and the newest stamp in it when
+ * they were published. Kept as the mark device|device|history, so that rows which are older than
+ * their marks are noticed. Raising it answers TIDE_CONFLICT where it is of another epoch. TIDE_OK;
+ * TIDE_STALE; for the second TIDE_ABSENT: a store without a history. */
+TIDE_API int tide_watermarks_raise_history(tide_watermarks *marks, tide_time epoch,
+                                           tide_time newest, uint32_t durability);
+TIDE_API int tide_watermarks_get_history(tide_watermarks *marks, tide_mark *out);
+
+/* Removes everything of our device: watermarks, acks, the history. Not all or nothing; to be called
+ * again after a failure. */
+TIDE_API int tide_watermarks_forget(tide_watermarks *marks);
 
 /* Makes pending changes durable (tide_flush); over SQLite nothing is ever pending. */
 TIDE_API int tide_watermarks_flush(tide_watermarks *marks);

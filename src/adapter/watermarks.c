@@ -3,6 +3,8 @@
 
 #include "base/key.h"
 
+#define HISTORY "history" /* resource of the mark about ourselves */
+
 /* A peer that can have watermarks: somebody else. */
 static int check_peer(const tide_watermarks *marks, const uuid_t peer)
 {
@@ -74,14 +76,15 @@ int tide_watermarks_reset(tide_watermarks *marks, const uuid_t peer, const char 
 }
 
 int tide_watermarks_set_ack(tide_watermarks *marks, const uuid_t peer, const char *resource,
-                            tide_time acked)
+                            tide_time acked, uint32_t durability)
 {
-    int rc = acked == TIDE_TIME_NONE ? TIDE_EINVAL : check(marks, peer, resource);
+    int rc = acked == TIDE_TIME_NONE || durability > TIDE_DEFERRED ? TIDE_EINVAL
+                                                                   : check(marks, peer, resource);
     if (rc != TIDE_OK) {
         return rc;
     }
     tide_step step = {peer, marks->device, resource, TIDE_TIME_NONE, acked, TIDE_TIME_NONE};
-    return marks->backend->advance(marks, &step, TIDE_DEFAULT_DURABILITY);
+    return marks->backend->advance(marks, &step, durability);
 }
 
 int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer, const char *resource,
@@ -115,12 +118,47 @@ int tide_watermarks_delete_peer(tide_watermarks *marks, const uuid_t peer, size_
     size_t count = 0;
     int rc = check_peer(marks, peer);
     if (rc == TIDE_OK) {
-        rc = marks->backend->remove(marks, peer, &count);
+        rc = marks->backend->remove(marks, marks->device, peer, &count);
     }
     if (rc == TIDE_OK && removed != NULL) {
         *removed = count;
     }
     return rc;
+}
+
+int tide_watermarks_delete_acks(tide_watermarks *marks, const uuid_t peer)
+{
+    size_t count = 0;
+    int rc = check_peer(marks, peer);
+    return rc == TIDE_OK ? marks->backend->remove(marks, peer, marks->device, &count) : rc;
+}
+
+int tide_watermarks_raise_history(tide_watermarks *marks, tide_time epoch, tide_time newest,
+                                  uint32_t durability)
+{
+    if (marks == NULL || epoch == TIDE_TIME_NONE || newest == TIDE_TIME_NONE ||
+        durability > TIDE_DEFERRED) {
+        return TIDE_EINVAL;
+    }
+    tide_step step = {marks->device, marks->device, HISTORY, TIDE_TIME_NONE, newest, epoch};
+    return marks->backend->advance(marks, &step, durability);
+}
+
+int tide_watermarks_get_history(tide_watermarks *marks, tide_mark *out)
+{
+    return marks == NULL || out == NULL
+               ? TIDE_EINVAL
+               : marks->backend->get(marks, marks->device, marks->device, HISTORY, out);
+}
+
+int tide_watermarks_forget(tide_watermarks *marks)
+{
+    size_t count = 0;
+    if (marks == NULL) {
+        return TIDE_EINVAL;
+    }
+    int rc = marks->backend->remove(marks, marks->device, NULL, &count);
+    return rc == TIDE_OK ? marks->backend->remove(marks, NULL, marks->device, &count) : rc;
 }
 
 int tide_watermarks_flush(tide_watermarks *marks)

@@ -21,7 +21,9 @@ typedef struct tide__backend {
     int (*reset)(tide_watermarks *marks, const uuid_t about, const char *resource);
     int (*each)(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *fn, void *ctx);
     int (*max)(tide_watermarks *marks, tide_time *out);
-    int (*remove)(tide_watermarks *marks, const uuid_t about, size_t *removed);
+    /* All marks of `owner` about `about`; NULL for one of them: about or of anybody. */
+    int (*remove)(tide_watermarks *marks, const unsigned char *owner, const unsigned char *about,
+                  size_t *removed);
     int (*flush)(tide_watermarks *marks);
     int (*set_barrier)(tide_watermarks *marks, tide_barrier_fn *fn, void *ctx);
     void (*detail)(tide_watermarks *marks, char *text, size_t size);

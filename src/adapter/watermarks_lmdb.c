@@ -1,6 +1,8 @@
 /* watermarks_lmdb.c - watermarks over the LMDB store: each call is one call of the store. */
 #include "adapter/watermarks.h"
 
+#include <stdbool.h>
+
 #include "base/alloc.h"
 
 typedef struct lmdb_watermarks {
@@ -65,14 +67,67 @@ static int each(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *f
     return tide_each(store_of(marks), marks->device, about, NULL, pass_on, &context);
 }
 
-static int get_max(tide_watermarks *marks, tide_time *out)
+static int raise_max(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
+                     const tide_mark *mark)
 {
-    return tide_max(store_of(marks), marks->device, out);
+    tide_time *max = ctx;
+    (void)resource;
+    if (uuid_compare(device, peer) != 0 && mark->watermark > *max) { /* not our own history */
+        *max = mark->watermark;
+    }
+    return 0;
 }
 
-static int remove_peer(tide_watermarks *marks, const uuid_t about, size_t *removed)
+static int get_max(tide_watermarks *marks, tide_time *out)
 {
-    return tide_remove_peer(store_of(marks), marks->device, about, removed);
+    tide_time max = TIDE_TIME_NONE;
+    int rc = tide_each(store_of(marks), marks->device, NULL, NULL, raise_max, &max);
+    if (rc == TIDE_OK && max == TIDE_TIME_NONE) {
+        return TIDE_ABSENT;
+    }
+    *out = rc == TIDE_OK ? max : *out;
+    return rc;
+}
+
+/* The first mark of a walk. */
+typedef struct first {
+    bool found;
+    uuid_t device;
+    uuid_t peer;
+} first;
+
+static int take_first(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
+                      const tide_mark *mark)
+{
+    first *f = ctx;
+    (void)resource;
+    (void)mark;
+    f->found = true;
+    uuid_copy(f->device, device);
+    uuid_copy(f->peer, peer);
+    return 1;
+}
+
+/* What waits is seen by no walk: it is written first, and removed then. */
+static int remove_of(tide_watermarks *marks, const unsigned char *owner, const unsigned char *about,
+                     size_t *removed)
+{
+    if (owner != NULL && about != NULL) {
+        return tide_remove_peer(store_of(marks), owner, about, removed);
+    }
+    int rc = tide_flush(store_of(marks));
+    *removed = 0;
+    while (rc == TIDE_OK) {
+        first f = {.found = false};
+        size_t count = 0;
+        rc = tide_each(store_of(marks), owner, about, NULL, take_first, &f);
+        if (!f.found) {
+            break;
+        }
+        rc = tide_remove_peer(store_of(marks), f.device, f.peer, &count);
+        *removed += count;
+    }
+    return rc;
 }
 
 static int flush(tide_watermarks *marks)
@@ -97,7 +152,7 @@ static const tide__backend backend = {
     .reset = reset,
     .each = each,
     .max = get_max,
-    .remove = remove_peer,
+    .remove = remove_of,
     .flush = flush,
     .set_barrier = set_barrier,
     .detail = detail,

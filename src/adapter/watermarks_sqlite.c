@@ -49,15 +49,16 @@ static const char *const sql[STATEMENTS] = {
                " peer_device_uuid = ?2 AND resource_type = ?3",
     [REMOVE_EPOCH] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1 AND"
                      " peer_device_uuid = ?2 AND resource_type = ?3",
-    [REMOVE_PEER] = "DELETE FROM device_resource_watermarks WHERE device_uuid = ?1 AND"
-                    " peer_device_uuid = ?2",
-    [REMOVE_PEER_EPOCHS] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1"
-                           " AND peer_device_uuid = ?2",
+    [REMOVE_PEER] = "DELETE FROM device_resource_watermarks WHERE device_uuid = ifnull(?1,"
+                    " device_uuid) AND peer_device_uuid = ifnull(?2, peer_device_uuid)",
+    [REMOVE_PEER_EPOCHS] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid ="
+                           " ifnull(?1, device_uuid) AND peer_device_uuid = ifnull(?2,"
+                           " peer_device_uuid)",
 };
 
 #define LIST                                                                                       \
     "SELECT resource_type, last_watermark FROM device_resource_watermarks WHERE device_uuid = ?1"
-static const char list_all_sql[] = LIST;
+static const char list_all_sql[] = LIST " AND peer_device_uuid <> ?1";
 static const char list_peer_sql[] = LIST " AND peer_device_uuid = ?2 ORDER BY resource_type";
 
 typedef struct sqlite_watermarks {
@@ -89,6 +90,9 @@ static void close_handle(tide_watermarks *marks)
 static int bind_uuid(sqlite3_stmt *statement, int at, const unsigned char *uuid)
 {
     char text[TIDE__UUID_TEXT];
+    if (uuid == NULL) {
+        return sqlite3_bind_null(statement, at); /* anybody, where a statement takes that */
+    }
     tide__uuid_format(uuid, text);
     return sqlite3_bind_text(statement, at, text, sizeof text, SQLITE_TRANSIENT);
 }
@@ -291,16 +295,17 @@ static int advance(tide_watermarks *marks, const tide_step *step, uint32_t durab
     return end(self, nested, rc);
 }
 
-static int run_named(sqlite_watermarks *self, int which, const uuid_t about, const char *resource)
+static int run_named(sqlite_watermarks *self, int which, const unsigned char *owner,
+                     const unsigned char *about, const char *resource)
 {
     sqlite3_stmt *statement = self->statements[which];
-    int rc = bind_name(self, statement, self->base.device, about, resource);
+    int rc = bind_name(self, statement, owner, about, resource);
     return rc == TIDE_OK ? tide__sql_done(statement, &self->detail) : rc;
 }
 
-/* Removes one mark, or with resource NULL all about a peer. */
-static int remove_marks(sqlite_watermarks *self, const uuid_t about, const char *resource,
-                        size_t *removed)
+/* Removes one mark, or with resource NULL all of them. */
+static int remove_marks(sqlite_watermarks *self, const unsigned char *owner,
+                        const unsigned char *about, const char *resource, size_t *removed)
 {
     bool all = resource == NULL;
     bool nested = false;
@@ -308,10 +313,10 @@ static int remove_marks(sqlite_watermarks *self, const uuid_t about, const char 
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = run_named(self, all ? REMOVE_PEER : REMOVE, about, resource);
+    rc = run_named(self, all ? REMOVE_PEER : REMOVE, owner, about, resource);
     if (rc == TIDE_OK) {
         *removed = (size_t)sqlite3_changes(self->db);
-        rc = run_named(self, all ? REMOVE_PEER_EPOCHS : REMOVE_EPOCH, about, resource);
+        rc = run_named(self, all ? REMOVE_PEER_EPOCHS : REMOVE_EPOCH, owner, about, resource);
     }
     return end(self, nested, rc);
 }
@@ -319,13 +324,14 @@ static int remove_marks(sqlite_watermarks *self, const uuid_t about, const char 
 static int reset(tide_watermarks *marks, const uuid_t about, const char *resource)
 {
     size_t removed = 0;
-    int rc = remove_marks(self_of(marks), about, resource, &removed);
+    int rc = remove_marks(self_of(marks), marks->device, about, resource, &removed);
     return rc == TIDE_OK && removed == 0 ? TIDE_ABSENT : rc;
 }
 
-static int remove_peer(tide_watermarks *marks, const uuid_t about, size_t *removed)
+static int remove_of(tide_watermarks *marks, const unsigned char *owner, const unsigned char *about,
+                     size_t *removed)
 {
-    return remove_marks(self_of(marks), about, NULL, removed);
+    return remove_marks(self_of(marks), owner, about, NULL, removed);
 }
 
 static int flush(tide_watermarks *marks)
@@ -359,7 +365,7 @@ static const tide__backend backend = {
     .reset = reset,
     .each = each,
     .max = get_max,
-    .remove = remove_peer,
+    .remove = remove_of,
     .flush = flush,
     .set_barrier = set_barrier,
     .detail = detail,

@@ -131,6 +131,9 @@ static int show_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
     char updated_at[TIDE_TIME_TEXT];
     char age[CLI_AGE_TEXT];
 
+    if (uuid_compare(device, peer) == 0) { /* of our own history */
+        return 0;
+    }
     if (call->json) {
         return !cli_print_json(call, json_pack("{s:s, s:o, s:s, s:o, s:o, s:o}", "type",
                                                walk->about_us ? "ack" : "mark", "peer",

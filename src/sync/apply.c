@@ -30,6 +30,17 @@ int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose
     return rc == TIDE_OK ? TIDE_OK : tide__end(sync, rc);
 }
 
+tide_time tide__apply_newest(const tide__apply *apply)
+{
+    tide_time newest = TIDE_TIME_NONE;
+    for (size_t i = 0; i < apply->sync->model_count; i++) {
+        if (apply->next[i] != 0 && apply->next[i] - 1 > newest) {
+            newest = apply->next[i] - 1;
+        }
+    }
+    return newest;
+}
+
 int tide__apply_end(tide__apply *apply, int answer)
 {
     tide_sync *sync = apply->sync;
@@ -73,30 +84,28 @@ static void bind_integer(tide__apply *apply, sqlite3_stmt *statement, int at, sq
 }
 
 /* The values outlive the step, and bindings are overwritten before the next: nothing is copied. */
-static void bind_value(tide__apply *apply, sqlite3_stmt *statement, int at, const tide_value *value)
+int tide__bind_value(sqlite3_stmt *statement, int at, const tide_value *value)
 {
-    int rc = SQLITE_OK;
     switch (value->type) {
     case TIDE_INTEGER:
-        rc = sqlite3_bind_int64(statement, at, value->integer);
-        break;
+        return sqlite3_bind_int64(statement, at, value->integer);
     case TIDE_FLOAT:
-        rc = sqlite3_bind_double(statement, at, value->real);
-        break;
+        return sqlite3_bind_double(statement, at, value->real);
     case TIDE_STRING:
-        rc = sqlite3_bind_text64(statement, at, value->bytes == 0 ? "" : value->data, value->bytes,
-                                 SQLITE_STATIC, SQLITE_UTF8);
-        break;
+        return sqlite3_bind_text64(statement, at, value->bytes == 0 ? "" : value->data,
+                                   value->bytes, SQLITE_STATIC, SQLITE_UTF8);
     case TIDE_BYTES: /* a NULL pointer would mean NULL */
-        rc = value->bytes == 0
-                 ? sqlite3_bind_zeroblob(statement, at, 0)
-                 : sqlite3_bind_blob64(statement, at, value->data, value->bytes, SQLITE_STATIC);
-        break;
+        return value->bytes == 0
+                   ? sqlite3_bind_zeroblob(statement, at, 0)
+                   : sqlite3_bind_blob64(statement, at, value->data, value->bytes, SQLITE_STATIC);
     default:
-        rc = sqlite3_bind_null(statement, at);
-        break;
+        return sqlite3_bind_null(statement, at);
     }
-    bound(apply, rc);
+}
+
+static void bind_value(tide__apply *apply, sqlite3_stmt *statement, int at, const tide_value *value)
+{
+    bound(apply, tide__bind_value(statement, at, value));
 }
 
 /* Steps, if everything is bound: tide__sql_step. */

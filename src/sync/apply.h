@@ -28,8 +28,14 @@ int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose
  * model. */
 int tide__apply_row(tide__apply *apply, tide__model *model, const tide_change *change);
 
+/* The newest stamp that was given, TIDE_TIME_NONE if none was. */
+tide_time tide__apply_newest(const tide__apply *apply);
+
 /* Commits on TIDE_OK, else takes everything back; passes the answer on. */
 int tide__apply_end(tide__apply *apply, int answer);
+
+/* Binds a value, which must stay until the statement has been stepped; answers SQLite's code. */
+int tide__bind_value(sqlite3_stmt *statement, int at, const tide_value *value);
 
 /* Whether a version may be taken over: TIDE_OK or TIDE_ECLOCK. */
 int tide__apply_check_clock(tide_sync *sync, const tide__model *model, tide_time version);

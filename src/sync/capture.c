@@ -16,14 +16,48 @@ static const char identity_schema[] =
     "    library TEXT NOT NULL,\n"
     "    epoch INTEGER NOT NULL,   -- when our feed began, nanoseconds since 1970\n"
     "    floor INTEGER NOT NULL,   -- every new stamp is above it\n"
-    "    applying INTEGER NOT NULL -- 1 inside the engine's own transactions\n"
+    "    applying INTEGER NOT NULL, -- 1 inside the engine's own transactions\n"
+    "    recovering INTEGER NOT NULL -- 1 from a rollback until we have caught up\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_devices (\n"
     "    id INTEGER PRIMARY KEY,   -- 0 is this device\n"
     "    uuid TEXT NOT NULL,\n"
     "    epoch INTEGER NOT NULL,   -- of the feed that rows came from; 0: as the maker of versions\n"
     "    UNIQUE (uuid, epoch)\n"
-    ");\n";
+    ");\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_epochs (\n"
+    "    epoch INTEGER PRIMARY KEY, -- an earlier feed of ours,\n"
+    "    ended INTEGER NOT NULL     -- and its newest stamp that is still in our history\n"
+    ");\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_resources (\n"
+    "    resource TEXT PRIMARY KEY,\n"
+    "    pruned INTEGER NOT NULL, -- deletions up to this stamp may have been forgotten; 0: none\n"
+    "    summed INTEGER NOT NULL, -- the digest of the rows up to this stamp\n"
+    "    count INTEGER NOT NULL,\n"
+    "    high INTEGER NOT NULL,\n"
+    "    low INTEGER NOT NULL\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_peers (\n"
+    "    uuid TEXT PRIMARY KEY,\n"
+    "    epoch INTEGER NOT NULL,  -- of its feed, when its acks were reported\n"
+    "    since INTEGER NOT NULL,  -- registered, by our clock\n"
+    "    contact INTEGER NOT NULL -- the last session that reached READY; 0: none\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_reads (\n"
+    "    peer TEXT NOT NULL,\n"
+    "    resource TEXT NOT NULL,\n"
+    "    epoch INTEGER NOT NULL,      -- of the feed that is read,\n"
+    "    generation INTEGER NOT NULL, -- and up to where it was pruned\n"
+    "    bound INTEGER,               -- what the peer has seen of our feed; NULL: nothing\n"
+    "    upto INTEGER,                -- how far we have read; NULL: not begun\n"
+    "    listing INTEGER NOT NULL,    -- 1: keys are listed, for the sweep\n"
+    "    sweeping INTEGER NOT NULL,   -- 0: nothing is deleted at the end\n"
+    "    PRIMARY KEY (peer, resource)\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_listed (\n"
+    "    peer TEXT NOT NULL, resource TEXT NOT NULL, key NOT NULL,\n"
+    "    PRIMARY KEY (peer, resource, key)\n"
+    ") WITHOUT ROWID;\n";
 
 /* The clock of the database itself, in nanoseconds since 1970, good to a millisecond, and no
  * further than 2261: behind that there would be no room for stamps. */
@@ -50,7 +84,8 @@ static int read_identity(tide_sync *sync, const unsigned char *device, const uns
 {
     sqlite3_stmt *statement = NULL;
     int rc = tide__sql_prepare(sync->db,
-                               "SELECT format, device, library, epoch FROM main.tidemark_state",
+                               "SELECT format, device, library, epoch, recovering FROM "
+                               "main.tidemark_state",
                                &statement, &sync->detail);
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
@@ -60,6 +95,7 @@ static int read_identity(tide_sync *sync, const unsigned char *device, const uns
         const char *device_text = (const char *)sqlite3_column_text(statement, 1);
         const char *library_text = (const char *)sqlite3_column_text(statement, 2);
         sync->epoch = sqlite3_column_int64(statement, 3);
+        sync->recovering = sqlite3_column_int(statement, 4) != 0;
         if (format != TIDE__CAPTURE_FORMAT) {
             rc = tide__fail(&sync->detail, TIDE_EFORMAT, "captured by format %d, expected %d",
                             format, TIDE__CAPTURE_FORMAT);
@@ -91,7 +127,7 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     sync->epoch = tide__now(sync);
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0);"
+        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0);"
                         "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
                         TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch,
                         device_text),
@@ -114,6 +150,9 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
         if (rc == TIDE_ABSENT) {
             rc = write_identity(sync, device, library);
         }
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__connection_complete(sync);
     }
     return tide__end(sync, rc);
 }
@@ -141,8 +180,13 @@ static int make_tables(tide_sync *sync, const tide__model *m)
             "CREATE TABLE IF NOT EXISTS main.\"tidemark_%w_gone\" (key NOT NULL PRIMARY KEY, "
             "stamp INTEGER NOT NULL, version INTEGER, device INTEGER NOT NULL, "
             "source INTEGER NOT NULL) WITHOUT ROWID;"
-            "CREATE INDEX IF NOT EXISTS main.\"tidemark_%w_gone_stamp\" ON \"tidemark_%w_gone\"(stamp);",
-            m->resource, m->resource, m->resource, m->resource, m->resource, m->resource),
+            "CREATE INDEX IF NOT EXISTS main.\"tidemark_%w_gone_stamp\" ON \"tidemark_%w_gone\"(stamp);"
+            "CREATE TABLE IF NOT EXISTS main.\"tidemark_%w_was\" (key NOT NULL, version INTEGER NOT NULL, "
+            "device INTEGER NOT NULL);"
+            "INSERT INTO main.tidemark_resources SELECT %Q, 0, 0, 0, 0, 0 WHERE NOT EXISTS "
+            "(SELECT 1 FROM main.tidemark_resources WHERE resource = %Q);",
+            m->resource, m->resource, m->resource, m->resource, m->resource, m->resource,
+            m->resource, m->resource, m->resource),
         &sync->detail);
 }
 
@@ -311,6 +355,17 @@ static char *delete_trigger(const tide__model *m, const char *next)
     }
     sqlite3_free(gone);
     return sqlite3_str_finish(s);
+}
+
+/* What a record was when the digest was kept (digest.h), whoever changes it or takes it away. */
+static char *was_trigger(const tide__model *m, const char *change)
+{
+    return sqlite3_mprintf(
+        CREATE "\"tidemark_%w_was_%s\" AFTER %s ON \"tidemark_%w_rows\" WHEN OLD.stamp <= "
+               "(SELECT summed FROM tidemark_resources WHERE resource = %Q)\nBEGIN\n"
+               "  INSERT INTO \"tidemark_%w_was\" VALUES (OLD.key, ifnull(OLD.version, OLD.stamp), "
+               "OLD.device);\nEND",
+        m->resource, change, change, m->resource, m->resource, m->resource);
 }
 
 /* Creates the trigger unless the very same one is there; frees `sql`. */
@@ -488,6 +543,12 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     }
     bool changed = false;
     int rc = make_tables(sync, m);
+    if (rc == TIDE_OK) {
+        rc = make_trigger(sync, m, "was_update", was_trigger(m, "update"));
+    }
+    if (rc == TIDE_OK) {
+        rc = make_trigger(sync, m, "was_delete", was_trigger(m, "delete"));
+    }
     if (rc == TIDE_OK) {
         rc = changed_unseen(sync, m, &changed);
     }

@@ -5,6 +5,11 @@
  *     model        what is registered: names checked, statements prepared, order
  *     feed         reading a range of our own feed
  *     apply        writing rows of a peer's feed
+ *     page         a page of ranges: judged, applied, marks raised
+ *     reading      full reads, and the sweep at their end
+ *     history      our own feed: its epochs, and whether it was rolled back
+ *     peers        who is registered, how far each has got, and what may be forgotten
+ *     digest       proof that two devices hold the same rows
  *     message      MessagePack
  *     session      the conversation
  *
@@ -26,9 +31,9 @@
 enum {
     TIDE__FEED_LIVE, /* rows alive behind a stamp, in feed order */
     TIDE__FEED_GONE, /* deleted ones */
-    TIDE__HEAD,      /* newest stamp of the feed, 0 if it is empty */
-    TIDE__NEXT,      /* the next stamp to give */
-    TIDE__FIND,      /* a key: row number and version of the live row */
+    TIDE__HEAD, /* newest stamp of the feed, 0 if it is empty; up to where it is pruned, or 0 */
+    TIDE__NEXT, /* the next stamp to give */
+    TIDE__FIND, /* a key: row number and version of the live row */
     TIDE__FIND_GONE, /* a key: version of the deletion */
     TIDE__INSERT,
     TIDE__UPDATE,
@@ -40,6 +45,11 @@ enum {
     TIDE__STAMP_GONE,
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
+    TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, */
+    TIDE__SUM_NEW,  /* the records behind a stamp, */
+    TIDE__SUM_WAS,  /* and what changed ones were then; */
+    TIDE__SUM_KEEP, /* both go when the sum is kept anew */
+    TIDE__SUM_FORGET,
     TIDE__STATEMENTS
 };
 
@@ -51,6 +61,10 @@ enum {
     TIDE__CONTROL_COMMIT,
     TIDE__CONTROL_ROLLBACK,
     TIDE__CONTROL_VERSION, /* changes when another connection commits */
+    TIDE__CONTROL_STATE,   /* epoch, recovering; these when our tables are there */
+    TIDE__CONTROL_READING, /* peer, resource: the full read under way */
+    TIDE__CONTROL_LIST,    /* peer, resource, key */
+    TIDE__CONTROL_MOVE,    /* peer, resource, stamp */
     TIDE__CONTROLS
 };
 
@@ -80,6 +94,8 @@ struct tide_sync {
     uuid_t device;
     uuid_t library;
     tide_time epoch;
+    bool recovering;        /* history.h */
+    bool looked_back;       /* the marks have been found to fit our history */
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;

@@ -3,12 +3,17 @@
 
 #include <string.h>
 
+#include "sync/history.h"
+#include "sync/peers.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
 
 /* Columns of the two feed statements. */
 enum { AT_STAMP, AT_VERSION, AT_DEVICE, AT_SOURCE, AT_KEY, AT_VALUES };
+
+#define SUMMED_ANEW                                                                                \
+    256 /* rows behind the kept digest that are summed for a page; then it is kept */
 
 /* With a row of the largest size on top it still fits in a message. */
 #define PAGE_BYTES_MOST (TIDE_MESSAGE_MAX_BYTES - TIDE_ROW_MAX_BYTES - (1u << 20))
@@ -19,15 +24,28 @@ typedef struct side {
     tide_time stamp; /* TIDE_TIME_MAX at the end */
 } side;
 
+/* A digest that took some work. */
+typedef struct summed {
+    tide__model *model;
+    tide__digest digest;
+    tide_time head;
+} summed;
+
 typedef struct page {
     tide_sync *sync;
-    sqlite3_int64 asker; /* the number of its feed */
+    const tide__asker *asker;
+    sqlite3_int64 from; /* the number of its feed */
     uint32_t rows_left;
     size_t bytes_most; /* of the page; where the first row is larger, that row alone */
     size_t rows;
     size_t items;
     tide__buffer ranges;
     size_t range_count;
+    summed summed[TIDE_MODELS_MAX]; /* digests worth keeping */
+    size_t summed_count;
+    tide_mark seen[TIDE_MODELS_MAX]; /* what we have of the asker's feed, by want */
+    bool due;                        /* a full read is */
+    bool ahead;                      /* the asker has seen more than there is */
 } page;
 
 static int forward(page *p, side *s)
@@ -111,14 +129,14 @@ static bool full(const page *p, const tide__buffer *rows)
                            p->ranges.size + rows->size >= p->bytes_most);
 }
 
-/* Reads rows behind `after` in feed order until the page is full. *upto is the last stamp looked at. */
-static int read_rows(page *p, const tide__model *m, tide_time after, tide__buffer *rows,
+/* Reads rows behind *upto in feed order until the page is full, and moves it to the last looked at. */
+static int read_rows(page *p, const tide__model *m, const tide__want *want, tide__buffer *rows,
                      size_t *count, tide_time *upto, bool *last)
 {
     side live = {m->statements[TIDE__FEED_LIVE], TIDE_TIME_NONE};
     side gone = {m->statements[TIDE__FEED_GONE], TIDE_TIME_NONE};
-    (void)sqlite3_bind_int64(live.statement, 1, after);
-    (void)sqlite3_bind_int64(gone.statement, 1, after);
+    (void)sqlite3_bind_int64(live.statement, 1, *upto);
+    (void)sqlite3_bind_int64(gone.statement, 1, *upto);
     int rc = forward(p, &live);
     if (rc == TIDE_OK) {
         rc = forward(p, &gone);
@@ -132,7 +150,7 @@ static int read_rows(page *p, const tide__model *m, tide_time after, tide__buffe
             break;
         }
         /* A row that came from the peer itself is passed over, not sent back. */
-        if (sqlite3_column_int64(next->statement, AT_SOURCE) != p->asker) {
+        if (want->all || sqlite3_column_int64(next->statement, AT_SOURCE) != p->from) {
             if (full(p, rows)) {
                 break;
             }
@@ -151,41 +169,99 @@ static int read_rows(page *p, const tide__model *m, tide_time after, tide__buffe
     return rc;
 }
 
-static int read_head(page *p, const tide__model *m, tide_time *head)
+static int read_head(page *p, const tide__model *m, tide_time *head, tide_time *pruned)
 {
     sqlite3_stmt *statement = m->statements[TIDE__HEAD];
     int rc = tide__sql_step(statement, &p->sync->detail);
     if (rc == TIDE_OK) {
         *head = sqlite3_column_int64(statement, 0);
+        *pruned = sqlite3_column_int64(statement, 1);
         (void)sqlite3_reset(statement);
     }
     return rc;
 }
 
-static int add_range(page *p, const tide__model *m, const tide__want *want, bool *last)
+/* What we have of the asker's feed: looked at before the snapshot is taken, so that the snapshot
+ * shows all of it. */
+static int read_seen(page *p, const tide__question *question)
+{
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < question->count; i++) {
+        const tide__name *name = &question->wants[i].resource;
+        const tide__model *m = tide__model_find(p->sync, name->text, name->length);
+        p->seen[i] = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+        if (m != NULL) {
+            rc =
+                tide__marks_failed(p->sync, tide_watermarks_get_mark(p->sync->marks, p->asker->peer,
+                                                                     m->resource, &p->seen[i]));
+            rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
+        }
+    }
+    return rc;
+}
+
+/* At the end of a round: what both sides must agree on. */
+static int add_digest(page *p, tide__model *m, tide_time head, tide__range *range)
+{
+    uint64_t changed = 0;
+    int rc = tide__digest_read(p->sync, m, &range->digest, &changed);
+    range->summed = rc == TIDE_OK;
+    if (range->summed && changed > SUMMED_ANEW) {
+        p->summed[p->summed_count++] = (summed){m, range->digest, head};
+    }
+    return rc;
+}
+
+/* Our feed up to the asker's mark is acknowledged. */
+static int hear_ack(page *p, const tide__model *m, const tide__want *want, tide_time head)
+{
+    if (want->after > head) {
+        p->ahead = true;
+        return TIDE_STALE;
+    }
+    return tide__peer_acks(p->sync, p->asker->peer, m, want->after);
+}
+
+static int add_range(page *p, tide__model *m, const tide__want *want, const tide_mark *seen,
+                     bool *last)
 {
     tide__buffer rows = {NULL, 0, 0, false};
     msgpack_packer packer;
     size_t count = 0;
     tide_time head = 0;
+    tide_time pruned = 0;
     /* A mark of another epoch says nothing about this feed: it is read from its beginning. */
-    tide_time after = want->epoch == p->sync->epoch ? want->after : TIDE_TIME_NONE;
-    int rc = read_head(p, m, &head);
-    tide_time upto = after;
-    if (rc == TIDE_OK) {
-        rc = read_rows(p, m, after, &rows, &count, &upto, last);
+    bool ours = want->epoch == p->sync->epoch;
+    tide__range range = {.resource = {m->resource, strlen(m->resource)},
+                         .after = ours ? want->after : TIDE_TIME_NONE,
+                         .generation = want->generation,
+                         .seen = *seen};
+    int rc = read_head(p, m, &head, &pruned);
+    if (rc == TIDE_OK && ours && want->after != TIDE_TIME_NONE &&
+        want->generation == TIDE_TIME_NONE) {
+        rc = hear_ack(p, m, want, head);
+    }
+    range.rescan = pruned > 0 && range.after < pruned && (!ours || want->generation != pruned);
+    range.upto = range.after;
+    if (rc == TIDE_OK && range.rescan) {
+        p->due = true;
+        range.generation = pruned;
+        range.after = range.upto = TIDE_TIME_NONE;
+    } else if (rc == TIDE_OK) {
+        rc = read_rows(p, m, want, &rows, &count, &range.upto, last);
+        if (*last && head > range.upto && head > 0) {
+            range.upto = head;
+        }
+    }
+    if (rc == TIDE_OK && *last && count == 0 && !range.rescan) {
+        rc = add_digest(p, m, head, &range);
     }
     if (rc == TIDE_OK) {
-        if (*last && head > upto && head > 0) {
-            upto = head;
-        }
         tide__packer(&p->ranges, &packer);
-        (void)msgpack_pack_array(&packer, 4);
-        tide__pack_text(&packer, m->resource, strlen(m->resource));
-        tide__pack_time(&packer, after);
-        tide__pack_time(&packer, upto);
+        tide__pack_range(&packer, &range);
         (void)msgpack_pack_array(&packer, count);
         tide__buffer_append(&p->ranges, rows.bytes, rows.size);
+        tide__pack_range_end(&packer, &range);
         p->range_count++;
         rc = p->ranges.failed ? TIDE_ENOMEM : TIDE_OK;
     }
@@ -193,43 +269,71 @@ static int add_range(page *p, const tide__model *m, const tide__want *want, bool
     return rc;
 }
 
-int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
-                    int64_t session, tide__buffer *out, size_t *rows, bool *end)
+static int add_ranges(page *p, const tide__question *question, bool *last)
 {
-    page p = {.sync = sync, .rows_left = question->rows, .bytes_most = question->bytes};
-    if (p.bytes_most > PAGE_BYTES_MOST) {
-        p.bytes_most = PAGE_BYTES_MOST;
+    int rc = tide__device_find(p->sync, p->asker->peer, p->asker->epoch, &p->from);
+    for (size_t i = 0; rc == TIDE_OK && *last && i < question->count; i++) {
+        const tide__want *want = &question->wants[i];
+        tide__model *m = tide__model_find(p->sync, want->resource.text, want->resource.length);
+        if (m != NULL) {
+            rc = add_range(p, m, want, &p->seen[i], last);
+        }
     }
+    if (rc == TIDE_OK && p->range_count > 0) { /* an empty page shows nothing */
+        rc = tide__make_durable(p->sync);
+    }
+    return rc;
+}
+
+static int write_page(page *p, const tide__question *question, int64_t session, tide__buffer *out,
+                      const tide__served *served)
+{
     msgpack_packer packer;
-    int rc = tide__begin(sync, TIDE__READ);
+    const tide_sync *sync = p->sync;
+    tide__packer(out, &packer);
+    tide__pack_head(&packer, TIDE__PAGE, 5, sync->library, sync->device, session, sync->epoch);
+    (void)msgpack_pack_int64(&packer, p->asker->session);
+    (void)msgpack_pack_uint32(&packer, question->number);
+    (void)msgpack_pack_uint32(&packer, served->waits      ? TIDE__WAIT
+                                       : sync->recovering ? TIDE__RECOVERING
+                                                          : TIDE__HEALTHY);
+    (void)msgpack_pack_array(&packer, p->range_count);
+    tide__buffer_append(out, p->ranges.bytes, p->ranges.size);
+    tide__pack_bool(&packer, served->end);
+    return out->failed ? TIDE_ENOMEM : TIDE_OK;
+}
+
+int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
+                    int64_t session, tide__buffer *out, tide__served *served)
+{
+    page p = {.sync = sync,
+              .asker = asker,
+              .rows_left = question->rows,
+              .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
+    bool last = true;
+    int rc = read_seen(&p, question);
+    if (rc == TIDE_OK) {
+        rc = tide__begin(sync, TIDE__READ);
+    }
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__device_find(sync, asker->peer, asker->epoch, &p.asker);
-    bool last = true;
-    for (size_t i = 0; rc == TIDE_OK && last && i < question->count; i++) {
-        const tide__want *want = &question->wants[i];
-        const tide__model *m = tide__model_find(sync, want->resource.text, want->resource.length);
-        if (m != NULL) {
-            rc = add_range(&p, m, want, &last);
-        }
+    *served = (tide__served){0, false, false, false};
+    rc = tide__history_load(sync);
+    served->waits = sync->recovering && question->health == TIDE__HEALTHY;
+    if (rc == TIDE_OK && !served->waits) {
+        rc = add_ranges(&p, question, &last);
     }
-    if (rc == TIDE_OK && p.range_count > 0) { /* an empty page shows nothing */
-        rc = tide__make_durable(sync);
-    }
-    rc = tide__end(sync, rc);
-    if (rc == TIDE_OK) {
-        tide__packer(out, &packer);
-        tide__pack_head(&packer, TIDE__PAGE, 4, sync->library, sync->device, session, sync->epoch);
-        (void)msgpack_pack_int64(&packer, asker->session);
-        (void)msgpack_pack_uint32(&packer, question->number);
-        (void)msgpack_pack_array(&packer, p.range_count);
-        tide__buffer_append(out, p.ranges.bytes, p.ranges.size);
-        (void)(last ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
-        rc = out->failed ? TIDE_ENOMEM : TIDE_OK;
-        *rows = p.rows;
-        *end = last;
+    served->ahead = p.ahead;
+    rc = tide__end(sync, p.ahead ? TIDE_OK : rc);
+    if (rc == TIDE_OK && !p.ahead) {
+        served->rows = p.rows;
+        served->end = last && !p.due && !served->waits;
+        rc = write_page(&p, question, session, out, served);
     }
     tide__buffer_free(&p.ranges);
+    for (size_t i = 0; rc == TIDE_OK && i < p.summed_count; i++) {
+        rc = tide__digest_keep(sync, p.summed[i].model, &p.summed[i].digest, p.summed[i].head);
+    }
     return rc;
 }

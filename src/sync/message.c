@@ -211,25 +211,27 @@ static bool get_value(const msgpack_object *o, tide_value *out)
 static bool get_question(const msgpack_object *o, tide__question *out)
 {
     const msgpack_object_array *a = array_of(o);
-    if (a == NULL || a->size != 4 || !get_uint32(&a->ptr[0], 0, UINT32_MAX, &out->number) ||
+    if (a == NULL || a->size != 5 || !get_uint32(&a->ptr[0], 0, UINT32_MAX, &out->number) ||
         !get_uint32(&a->ptr[1], 1, 65536, &out->rows) ||
-        !get_uint32(&a->ptr[2], 1, TIDE_MESSAGE_MAX_BYTES, &out->bytes)) {
+        !get_uint32(&a->ptr[2], 1, TIDE_MESSAGE_MAX_BYTES, &out->bytes) ||
+        !get_uint32(&a->ptr[3], TIDE__HEALTHY, TIDE__RECOVERING, &out->health)) {
         return false;
     }
-    out->wanting = a->ptr[3].type != MSGPACK_OBJECT_NIL;
+    out->wanting = a->ptr[4].type != MSGPACK_OBJECT_NIL;
     if (!out->wanting) {
         return true;
     }
-    const msgpack_object_array *wants = array_of(&a->ptr[3]);
+    const msgpack_object_array *wants = array_of(&a->ptr[4]);
     if (wants == NULL || wants->size > TIDE_MODELS_MAX) {
         return false;
     }
     out->count = wants->size;
     for (size_t i = 0; i < out->count; i++) {
         const msgpack_object_array *w = array_of(&wants->ptr[i]);
-        if (w == NULL || w->size != 3 || !get_resource(&w->ptr[0], &out->wants[i].resource) ||
-            !get_time(&w->ptr[1], &out->wants[i].after) ||
-            !get_time(&w->ptr[2], &out->wants[i].epoch)) {
+        tide__want *want = &out->wants[i];
+        if (w == NULL || w->size != 5 || !get_resource(&w->ptr[0], &want->resource) ||
+            !get_time(&w->ptr[1], &want->after) || !get_time(&w->ptr[2], &want->epoch) ||
+            !get_time(&w->ptr[3], &want->generation) || !get_bool(&w->ptr[4], &want->all)) {
             return false;
         }
     }
@@ -261,6 +263,33 @@ static bool get_offers(const msgpack_object *o, tide__message *out)
     return true;
 }
 
+static bool get_seen(const msgpack_object *o, tide_mark *out)
+{
+    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+    if (o->type == MSGPACK_OBJECT_NIL) {
+        return true;
+    }
+    const msgpack_object_array *a = array_of(o);
+    return a != NULL && a->size == 2 && get_time(&a->ptr[0], &out->watermark) &&
+           get_time(&a->ptr[1], &out->epoch);
+}
+
+static bool get_digest(const msgpack_object *o, tide__range *out)
+{
+    out->summed = o->type != MSGPACK_OBJECT_NIL;
+    if (!out->summed) {
+        return true;
+    }
+    const msgpack_object_array *a = array_of(o);
+    if (a == NULL || a->size != 2 || a->ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        a->ptr[1].type != MSGPACK_OBJECT_BIN || a->ptr[1].via.bin.size != TIDE__DIGEST_BYTES) {
+        return false;
+    }
+    out->digest.count = a->ptr[0].via.u64;
+    tide__digest_unpack(&out->digest, (const unsigned char *)a->ptr[1].via.bin.ptr);
+    return true;
+}
+
 static bool get_ranges(const msgpack_object *o, tide__message *out)
 {
     const msgpack_object_array *ranges = array_of(o);
@@ -271,14 +300,17 @@ static bool get_ranges(const msgpack_object *o, tide__message *out)
     for (size_t i = 0; i < out->range_count; i++) {
         const msgpack_object_array *r = array_of(&ranges->ptr[i]);
         tide__range *range = &out->ranges[i];
-        if (r == NULL || r->size != 4 || !get_resource(&r->ptr[0], &range->resource) ||
-            !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto)) {
+        if (r == NULL || r->size != 8 || !get_resource(&r->ptr[0], &range->resource) ||
+            !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto) ||
+            !get_time(&r->ptr[4], &range->generation) || !get_bool(&r->ptr[5], &range->rescan) ||
+            !get_seen(&r->ptr[6], &range->seen) || !get_digest(&r->ptr[7], range)) {
             return false;
         }
         range->rows = array_of(&r->ptr[3]);
         /* Rows lie in the range, so there are none where it is empty. */
         if (range->rows == NULL || range->upto < range->after ||
-            (range->upto == range->after && range->rows->size > 0)) {
+            (range->upto == range->after && range->rows->size > 0) ||
+            (range->rescan && range->generation == TIDE_TIME_NONE)) {
             return false;
         }
     }
@@ -295,9 +327,10 @@ static bool get_body(const msgpack_object_array *fields, tide__message *out)
     case TIDE__WANT:
         return count == 1 && get_question(&body[0], &out->question);
     case TIDE__PAGE:
-        return count == 4 && get_integer(&body[0], &out->to_session) &&
-               get_uint32(&body[1], 0, UINT32_MAX, &out->number) && get_ranges(&body[2], out) &&
-               get_bool(&body[3], &out->end);
+        return count == 5 && get_integer(&body[0], &out->to_session) &&
+               get_uint32(&body[1], 0, UINT32_MAX, &out->number) &&
+               get_uint32(&body[2], TIDE__HEALTHY, TIDE__WAIT, &out->health) &&
+               get_ranges(&body[3], out) && get_bool(&body[4], &out->end);
     case TIDE__NEWS:
         return count == 0;
     default:
@@ -453,6 +486,11 @@ void tide__pack_time(msgpack_packer *p, tide_time time)
     }
 }
 
+void tide__pack_bool(msgpack_packer *p, bool value)
+{
+    (void)(value ? msgpack_pack_true(p) : msgpack_pack_false(p));
+}
+
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
                      const uuid_t from, int64_t session, tide_time epoch)
 {
@@ -467,10 +505,11 @@ void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t li
 
 void tide__pack_question(msgpack_packer *p, const tide__question *question)
 {
-    (void)msgpack_pack_array(p, 4);
+    (void)msgpack_pack_array(p, 5);
     (void)msgpack_pack_uint32(p, question->number);
     (void)msgpack_pack_uint32(p, question->rows);
     (void)msgpack_pack_uint32(p, question->bytes);
+    (void)msgpack_pack_uint32(p, question->health);
     if (!question->wanting) {
         (void)msgpack_pack_nil(p);
         return;
@@ -478,9 +517,41 @@ void tide__pack_question(msgpack_packer *p, const tide__question *question)
     (void)msgpack_pack_array(p, question->count);
     for (size_t i = 0; i < question->count; i++) {
         const tide__want *want = &question->wants[i];
-        (void)msgpack_pack_array(p, 3);
+        (void)msgpack_pack_array(p, 5);
         tide__pack_text(p, want->resource.text, want->resource.length);
         tide__pack_time(p, want->after);
         tide__pack_time(p, want->epoch);
+        tide__pack_time(p, want->generation);
+        tide__pack_bool(p, want->all);
+    }
+}
+
+void tide__pack_range(msgpack_packer *p, const tide__range *range)
+{
+    (void)msgpack_pack_array(p, 8);
+    tide__pack_text(p, range->resource.text, range->resource.length);
+    tide__pack_time(p, range->after);
+    tide__pack_time(p, range->upto);
+}
+
+void tide__pack_range_end(msgpack_packer *p, const tide__range *range)
+{
+    tide__pack_time(p, range->generation);
+    tide__pack_bool(p, range->rescan);
+    if (range->seen.watermark == TIDE_TIME_NONE) {
+        (void)msgpack_pack_nil(p);
+    } else {
+        (void)msgpack_pack_array(p, 2);
+        tide__pack_time(p, range->seen.watermark);
+        tide__pack_time(p, range->seen.epoch);
+    }
+    if (range->summed) {
+        unsigned char sum[TIDE__DIGEST_BYTES];
+        tide__digest_pack(&range->digest, sum);
+        (void)msgpack_pack_array(p, 2);
+        (void)msgpack_pack_uint64(p, range->digest.count);
+        tide__pack_bytes(p, sum, sizeof sum);
+    } else {
+        (void)msgpack_pack_nil(p);
     }
 }

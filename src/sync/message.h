@@ -4,14 +4,16 @@
  *
  *     HELLO  models [[resource, columns] ...], question
  *     WANT   question
- *     PAGE   session, number, ranges [[resource, after, upto, rows] ...], end
+ *     PAGE   session, number, health, ranges, end
  *     NEWS   (nothing)
  *
- * question: [number, rows, bytes, [[resource, after, epoch] ...]], nil for the wants of one who
- * does not know yet whom it asks; a row: [deleted, version, device, key, values ...]. A PAGE has
- * the session and number of its question. Decoding is msgpack-c's; here the bytes are measured
- * before, so that no count can ask for more memory than the message is long, and every field is
- * checked after. What is decoded points into the message.
+ * question: [number, rows, bytes, health, wants], wants nil from one who does not know yet whom it
+ * asks; want: [resource, after, epoch, generation, all]; range: [resource, after, upto, rows,
+ * generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count, sum]; row:
+ * [deleted, version, device, key, values ...]. A PAGE has the session and number of its question.
+ * Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask for more
+ * memory than the message is long, and every field is checked after. What is decoded points into
+ * the message.
  */
 #ifndef TIDEMARK_SYNC_MESSAGE_H
 #define TIDEMARK_SYNC_MESSAGE_H
@@ -22,8 +24,9 @@
 #include <tidemark/session.h>
 
 #include "base/detail.h"
+#include "sync/digest.h"
 
-#define TIDE__PROTOCOL 1
+#define TIDE__PROTOCOL 2
 
 /* Values of all kinds in one message: msgpack-c takes 24 bytes for each. */
 #define TIDE__ITEMS_MAX (2u << 20)
@@ -35,16 +38,26 @@ typedef struct tide__name {
     size_t length;
 } tide__name;
 
+/* Of the sender: whether its rows can be relied on. */
+enum {
+    TIDE__HEALTHY = 0,
+    TIDE__RECOVERING = 1, /* its history was rolled back, and it has not caught up yet; */
+    TIDE__WAIT = 2        /* and so it serves nobody who is healthy (PAGE) */
+};
+
 typedef struct tide__want {
     tide__name resource;
-    tide_time after; /* TIDE_TIME_NONE: from the beginning */
-    tide_time epoch; /* of the mark; TIDE_TIME_NONE: no mark */
+    tide_time after;      /* TIDE_TIME_NONE: from the beginning */
+    tide_time epoch;      /* of the feed that `after` counts; TIDE_TIME_NONE: none */
+    tide_time generation; /* of the full read this goes on with; TIDE_TIME_NONE: it is none */
+    bool all;             /* also the rows that came from the asker */
 } tide__want;
 
 typedef struct tide__question {
     uint32_t number;
     uint32_t rows;
     uint32_t bytes;
+    uint32_t health;
     bool wanting; /* false: wants are nil */
     size_t count;
     tide__want wants[TIDE_MODELS_MAX];
@@ -60,6 +73,11 @@ typedef struct tide__range {
     tide_time after;
     tide_time upto;                   /* TIDE_TIME_NONE: the feed is empty */
     const msgpack_object_array *rows; /* each checked by tide__message_row */
+    tide_time generation;             /* of the full read it belongs to, or that is due; NONE */
+    bool rescan;                      /* a full read is due: there are no rows */
+    tide_mark seen; /* the sender's mark on our feed; watermark TIDE_TIME_NONE: it has none */
+    bool summed;    /* there is a digest */
+    tide__digest digest;
 } tide__range;
 
 typedef struct tide__message {
@@ -74,6 +92,7 @@ typedef struct tide__message {
     tide__offer offers[TIDE_MODELS_MAX];
     int64_t to_session; /* PAGE */
     uint32_t number;
+    uint32_t health;
     size_t range_count;
     tide__range ranges[TIDE_MODELS_MAX];
     bool end;
@@ -108,6 +127,11 @@ void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t li
 void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
 void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
 void tide__pack_time(msgpack_packer *p, tide_time time);
+void tide__pack_bool(msgpack_packer *p, bool value);
 void tide__pack_question(msgpack_packer *p, const tide__question *question);
+
+/* A range is packed in two parts, with the array of its rows between them. */
+void tide__pack_range(msgpack_packer *p, const tide__range *range);
+void tide__pack_range_end(msgpack_packer *p, const tide__range *range);
 
 #endif

@@ -328,8 +328,9 @@ static char *statement_sql(const tide__model *m, int which)
     case TIDE__HEAD:
         return sqlite3_mprintf(
             "SELECT max(ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_rows\"), 0), "
-            "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0))",
-            r, r);
+            "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0), pruned), pruned FROM "
+            "main.tidemark_resources WHERE resource = %Q",
+            r, r, r);
     case TIDE__NEXT:
         return next_sql(m);
     case TIDE__FIND:
@@ -361,9 +362,12 @@ static char *statement_sql(const tide__model *m, int which)
             "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_%w_gone\" g WHERE g.key = r.key)",
             r, r, m->table, m->key, r);
     case TIDE__STAMP:
-        return sqlite3_mprintf("INSERT OR REPLACE INTO main.\"tidemark_%w_rows\" "
-                               "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                               r);
+        /* Not REPLACE: that would take the old record away and tell no trigger. */
+        return sqlite3_mprintf(
+            "INSERT INTO main.\"tidemark_%w_rows\" VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (row) "
+            "DO UPDATE SET key = excluded.key, stamp = excluded.stamp, version = excluded.version, "
+            "device = excluded.device, source = excluded.source",
+            r);
     case TIDE__UNSTAMP:
         return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_rows\" WHERE row = ?1", r);
     case TIDE__STAMP_GONE:
@@ -376,6 +380,22 @@ static char *statement_sql(const tide__model *m, int which)
         return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
                                "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
                                m->table, r);
+    case TIDE__SUM_KEPT:
+        return sqlite3_mprintf("SELECT summed, count, high, low FROM main.tidemark_resources "
+                               "WHERE resource = %Q",
+                               r);
+    case TIDE__SUM_NEW:
+        return sqlite3_mprintf("SELECT key, ifnull(version, stamp), device FROM "
+                               "main.\"tidemark_%w_rows\" WHERE stamp > ?1",
+                               r);
+    case TIDE__SUM_WAS:
+        return sqlite3_mprintf("SELECT key, version, device FROM main.\"tidemark_%w_was\"", r);
+    case TIDE__SUM_KEEP:
+        return sqlite3_mprintf("UPDATE main.tidemark_resources SET count = ?1, high = ?2, low = ?3, "
+                               "summed = ?4 WHERE resource = %Q",
+                               r);
+    case TIDE__SUM_FORGET:
+        return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_was\"", r);
     default:
         return NULL;
     }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sync/apply.h"
+#include "sync/reading.h"
 
 #define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
 
@@ -13,6 +14,10 @@ typedef struct judged {
     tide__model *model;
     bool apply;
     bool restart; /* of a new epoch, from its beginning: the old mark goes first */
+    bool rescan;  /* a full read begins */
+    bool full;    /* it is part of one, */
+    bool last;    /* and reaches the head */
+    tide__reading reading;
     uint64_t written;
 } judged;
 
@@ -22,7 +27,9 @@ typedef struct page {
     const tide__message *message;
     judged judged[TIDE_MODELS_MAX]; /* by range */
     size_t rows;                    /* of the ranges to apply */
+    bool writes;                    /* there is something to do in the database */
     bool gap;
+    tide_time newest; /* stamp given */
 } page;
 
 int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *m, tide_mark *out)
@@ -32,27 +39,61 @@ int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *m, ti
     return rc == TIDE_ABSENT ? TIDE_OK : tide__marks_failed(sync, rc);
 }
 
-static int judge_range(page *p, const tide__range *range, judged *out)
+/* A range of a full read goes on from where that has got, of the same epoch and generation. */
+static void judge_full(page *p, const tide__range *range, judged *out)
+{
+    const tide__reading *reading = &out->reading;
+    bool fits = range->generation == reading->generation && p->message->epoch == reading->epoch &&
+                range->after <= reading->upto;
+    out->apply = fits && (range->upto > reading->upto || out->last);
+    p->gap = p->gap || !fits;
+}
+
+static void judge_plain(page *p, const tide__range *range, const tide_mark *mark, judged *out)
+{
+    if (range->generation != TIDE_TIME_NONE) {
+        p->gap = true; /* of a full read that is over */
+    } else if (mark->watermark != TIDE_TIME_NONE && mark->epoch != p->message->epoch) {
+        out->restart = range->after == TIDE_TIME_NONE;
+        out->apply = out->restart;
+        p->gap = p->gap || !out->restart;
+    } else {
+        out->apply = range->after <= mark->watermark && range->upto > mark->watermark;
+        p->gap = p->gap || range->after > mark->watermark;
+    }
+}
+
+static int judge_range(page *p, size_t i)
 {
     tide_mark mark;
+    const tide__range *range = &p->message->ranges[i];
+    judged *out = &p->judged[i];
     out->model = tide__model_find(p->sync, range->resource.text, range->resource.length);
     if (out->model == NULL) {
         return tide__fail(&p->sync->detail, TIDE_EMODEL,
                           "the peer sends \"%.*s\", which nobody asked for",
                           (int)range->resource.length, range->resource.text);
     }
-    int rc = tide__page_mark(p->sync, p->peer, out->model, &mark);
+    /* The ranges of a page reach their heads, but for the last of a page that is not the end. */
+    out->last = i + 1 < p->message->range_count || p->message->end;
+    int rc = tide__reading_find(p->sync, p->peer, out->model, &out->reading);
+    out->full = rc == TIDE_OK;
+    if (rc == TIDE_ABSENT) {
+        rc = tide__page_mark(p->sync, p->peer, out->model, &mark);
+    }
     if (rc != TIDE_OK) {
         return rc;
     }
-    if (mark.watermark != TIDE_TIME_NONE && mark.epoch != p->message->epoch) {
-        out->restart = range->after == TIDE_TIME_NONE;
-        out->apply = out->restart;
-        p->gap = p->gap || !out->restart;
-        return TIDE_OK;
+    if (range->rescan) {
+        out->rescan = !out->full || out->reading.epoch != p->message->epoch ||
+                      out->reading.generation != range->generation;
+        p->gap = true;
+    } else if (out->full) {
+        judge_full(p, range, out);
+    } else {
+        judge_plain(p, range, &mark, out);
     }
-    p->gap = p->gap || range->after > mark.watermark;
-    out->apply = range->after <= mark.watermark && range->upto > mark.watermark;
+    p->writes = p->writes || (out->apply && (out->full || range->rows->size > 0));
     return TIDE_OK;
 }
 
@@ -80,26 +121,60 @@ static int check_rows(page *p)
 }
 
 /* Of rows that check_rows has seen. */
-static int write_rows(page *p)
+static int write_range(page *p, tide__apply *apply, const tide__range *range, judged *j)
 {
     tide_value values[TIDE_COLUMNS_MAX];
+    int rc = TIDE_OK;
+    for (size_t r = 0; rc == TIDE_OK && r < range->rows->size; r++) {
+        tide_change change;
+        (void)tide__message_row(range, r, j->model->column_count, &change, values);
+        rc = tide__apply_row(apply, j->model, &change);
+        j->written += rc == TIDE_OK;
+        rc = rc == TIDE_STALE ? TIDE_OK : rc;
+        if (rc == TIDE_OK && j->full && j->reading.listing) {
+            rc = tide__reading_list(p->sync, p->peer, j->model, &change.key);
+        }
+    }
+    if (rc == TIDE_OK && j->full && j->last) {
+        uint64_t swept = 0;
+        rc = tide__reading_end(p->sync, p->peer, j->model, &j->reading, &swept);
+        j->written += swept;
+    } else if (rc == TIDE_OK && j->full) {
+        rc = tide__reading_move(p->sync, p->peer, j->model, range->upto);
+    }
+    return rc;
+}
+
+static int write_rows(page *p)
+{
     tide__apply apply;
     int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY, p->peer, p->message->epoch);
     if (rc != TIDE_OK) {
         return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
-        const tide__range *range = &p->message->ranges[i];
-        judged *j = &p->judged[i];
-        for (size_t r = 0; j->apply && rc == TIDE_OK && r < range->rows->size; r++) {
-            tide_change change;
-            (void)tide__message_row(range, r, j->model->column_count, &change, values);
-            rc = tide__apply_row(&apply, j->model, &change);
-            j->written += rc == TIDE_OK;
-            rc = rc == TIDE_STALE ? TIDE_OK : rc;
+        if (p->judged[i].apply) {
+            rc = write_range(p, &apply, &p->message->ranges[i], &p->judged[i]);
         }
     }
+    p->newest = tide__apply_newest(&apply);
     return tide__apply_end(&apply, rc);
+}
+
+/* The full reads that are due. */
+static int begin_readings(page *p)
+{
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        const judged *j = &p->judged[i];
+        if (j->rescan) {
+            rc = tide__reading_begin(p->sync, p->peer, j->model, p->message->epoch,
+                                     range->generation, &range->seen,
+                                     !j->full || j->reading.sweeping);
+        }
+    }
+    return rc;
 }
 
 /* The rows are in, whatever becomes of the marks. */
@@ -133,19 +208,23 @@ static int raise_marks(page *p)
         const tide__range *range = &p->message->ranges[i];
         const judged *j = &p->judged[i];
         const char *resource = j->model->resource;
-        if (!j->apply) {
+        if (!j->apply || (j->full && !j->last)) {
             continue;
         }
         int rc = j->restart ? tide_watermarks_reset(marks, p->peer, resource) : TIDE_OK;
         if (rc >= 0 && range->upto != TIDE_TIME_NONE) {
-            rc = tide_watermarks_advance_range(marks, p->peer, resource, range->after, range->upto,
+            rc = tide_watermarks_advance_range(marks, p->peer, resource,
+                                               j->full ? TIDE_TIME_NONE : range->after, range->upto,
                                                p->message->epoch, TIDE_DEFERRED);
         }
         if (rc < 0) {
             return tide__marks_failed(p->sync, rc);
         }
     }
-    return TIDE_OK;
+    int rc = p->newest == TIDE_TIME_NONE
+                 ? TIDE_OK
+                 : tide_watermarks_raise_history(marks, p->sync->epoch, p->newest, TIDE_DEFERRED);
+    return rc < 0 ? tide__marks_failed(p->sync, rc) : TIDE_OK;
 }
 
 static int64_t monotonic_ns(void)
@@ -165,16 +244,16 @@ static void count_time(tide_metrics *metrics, int64_t began_ns)
 int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *message,
                      size_t *unflushed_rows, bool *gap)
 {
-    page p = {.sync = sync, .peer = peer, .message = message};
+    page p = {.sync = sync, .peer = peer, .message = message, .newest = TIDE_TIME_NONE};
     int64_t began_ns = monotonic_ns();
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
-        rc = judge_range(&p, &message->ranges[i], &p.judged[i]);
+        rc = judge_range(&p, i);
     }
     if (rc == TIDE_OK) {
         rc = check_rows(&p);
     }
-    if (rc == TIDE_OK && p.rows > 0) {
+    if (rc == TIDE_OK && p.writes) {
         rc = write_rows(&p);
     }
     if (rc != TIDE_OK) {
@@ -183,6 +262,9 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     *unflushed_rows += p.rows;
     count_and_tell(&p);
     rc = raise_marks(&p);
+    if (rc == TIDE_OK) {
+        rc = begin_readings(&p);
+    }
     if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
         rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));
         *unflushed_rows = 0;

@@ -21,9 +21,13 @@
 
 #include "sync/engine.h"
 #include "sync/feed.h"
+#include "sync/history.h"
 #include "sync/message.h"
 #include "sync/model.h"
 #include "sync/page.h"
+#include "sync/peers.h"
+#include "sync/proof.h"
+#include "sync/reading.h"
 
 #include "base/alloc.h"
 
@@ -98,6 +102,11 @@ struct tide_session {
     int64_t rival;
     kept_question rival_question;
 
+    bool owes_news; /* the peer was told to wait until we have recovered */
+
+    bool repaired[TIDE_MODELS_MAX]; /* by place: read again because the digests differed, */
+    bool diverged[TIDE_MODELS_MAX]; /* and they still do */
+
     size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
 };
@@ -145,6 +154,9 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
         return TIDE_ENOMEM;
     }
     int rc = tide__model_order(sync, session->order);
+    if (rc == TIDE_OK) {
+        rc = tide__history_check(sync);
+    }
     if (rc != TIDE_OK) {
         tide__free(session);
         return rc;
@@ -196,6 +208,34 @@ static void enter_state(tide_session *session, int state)
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 
+/* Where we stand with the peer's feed of a model: in a full read, or at our mark. */
+static int make_want(tide_session *session, const tide__model *m, tide__want *want, bool *from_start)
+{
+    tide__reading reading;
+    tide_mark mark;
+    *want =
+        (tide__want){.resource = {m->resource, strlen(m->resource)}, .generation = TIDE_TIME_NONE};
+    int rc = tide__reading_find(session->sync, session->peer, m, &reading);
+    if (rc == TIDE_OK) {
+        want->after = reading.upto;
+        want->epoch = reading.epoch;
+        want->generation = reading.generation;
+        want->all = reading.listing || !reading.sweeping;
+        *from_start = true;
+        return TIDE_OK;
+    }
+    if (rc == TIDE_ABSENT) {
+        rc = tide__page_mark(session->sync, session->peer, m, &mark);
+    }
+    if (rc == TIDE_OK) {
+        want->after = mark.watermark;
+        want->epoch = mark.epoch;
+        *from_start = *from_start || mark.watermark == TIDE_TIME_NONE ||
+                      (session->peer_known && mark.epoch != session->peer_epoch);
+    }
+    return rc;
+}
+
 /* Our marks as a question, dependencies first. Before the peer is known there are none to name: the
  * first question asks from the beginning only of a peer that was named at open. */
 static int make_question(tide_session *session, tide__question *question)
@@ -204,6 +244,7 @@ static int make_question(tide_session *session, tide__question *question)
     question->number = session->number;
     question->rows = session->options.page_rows;
     question->bytes = session->options.page_bytes;
+    question->health = session->sync->recovering ? TIDE__RECOVERING : TIDE__HEALTHY;
     question->wanting = session->peer_known || session->peer_expected;
     question->count = 0;
     if (session->paused || !question->wanting) {
@@ -211,18 +252,13 @@ static int make_question(tide_session *session, tide__question *question)
     }
     for (size_t i = 0; i < session->order_count; i++) {
         const tide__model *m = session->order[i];
-        tide_mark mark;
         if (session->owned_only && m->ownership != TIDE_DEVICE_OWNED) {
             continue;
         }
-        int rc = tide__page_mark(session->sync, session->peer, m, &mark);
+        int rc = make_want(session, m, &question->wants[question->count++], &from_start);
         if (rc != TIDE_OK) {
             return rc;
         }
-        from_start = from_start || mark.watermark == TIDE_TIME_NONE ||
-                     (session->peer_known && mark.epoch != session->peer_epoch);
-        question->wants[question->count++] =
-            (tide__want){{m->resource, strlen(m->resource)}, mark.watermark, mark.epoch};
     }
     if (session->peer_known && session->state != TIDE_READY) {
         enter_state(session, from_start ? TIDE_BACKFILLING : TIDE_CATCHING_UP);
@@ -290,17 +326,26 @@ static bool covers_all(const tide_session *session)
 
 static int send_page(tide_session *session)
 {
-    size_t rows = 0;
-    bool end = false;
+    tide__served served;
     tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
-    int rc = tide__feed_page(session->sync, &session->question.question, &asker, session->id,
-                             &session->out, &rows, &end);
+    const tide__question *question = &session->question.question;
+    int rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
+    if (rc == TIDE_OK && served.ahead) {
+        rc = tide__history_renew(session->sync, "A peer has seen more of this device than is here: "
+                                                "everything is read again.");
+        session->ask = true;
+        if (rc == TIDE_OK) {
+            rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out,
+                                 &served);
+        }
+    }
     session->answer = false;
     if (rc == TIDE_OK) {
+        session->owes_news = served.waits;
         /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to
          * which it has heard already, takes nothing back. */
         session->peer_complete =
-            session->peer_complete || (end && rows == 0 && covers_all(session));
+            session->peer_complete || (served.end && served.rows == 0 && covers_all(session));
     }
     return rc;
 }
@@ -316,6 +361,10 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
     }
     session->out.size = 0;
     session->out.failed = false;
+    if (session->owes_news && !session->sync->recovering) {
+        session->owes_news = false;
+        session->news = true;
+    }
     if (session->answer && session->hello != HELLO_DUE) {
         rc = send_page(session);
     } else if (session->ask) {
@@ -439,6 +488,17 @@ static void change_to_rival(tide_session *session)
     keep_question(session, &session->rival_question.question);
 }
 
+/* The peer's feed has this epoch now. One older than that of our marks: the peer was restored as a
+ * whole, or lives twice. */
+static int note_epoch(tide_session *session, tide_time epoch)
+{
+    if (session->peer_epoch == epoch) {
+        return TIDE_OK;
+    }
+    session->peer_epoch = epoch;
+    return tide__peer_met(session->sync, session->peer, epoch);
+}
+
 static int hear_hello(tide_session *session, const tide__message *message)
 {
     int rc = check_offers(session, message);
@@ -459,8 +519,43 @@ static int hear_hello(tide_session *session, const tide__message *message)
         }
     }
     session->peer_session = message->session;
-    session->peer_epoch = message->epoch;
     keep_question(session, &message->question);
+    return note_epoch(session, message->epoch);
+}
+
+/* At the end of a round: whether the peer's rows are ours. *again: they are not, and are read again. */
+static int prove(tide_session *session, const tide__message *message, bool *again)
+{
+    for (size_t i = 0; i < message->range_count; i++) {
+        tide__model *m = NULL;
+        int rc = tide__prove(session->sync, &message->ranges[i], &m);
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc == TIDE_OK) { /* equal, or not to be compared now */
+            continue;
+        }
+        if (session->diverged[m->place]) {
+            continue;
+        }
+        if (session->repaired[m->place]) {
+            tide_event event = {.size = sizeof event,
+                                .kind = TIDE_EVENT_DIVERGED,
+                                .peer = session->peer,
+                                .resource = m->resource};
+            session->diverged[m->place] = true;
+            tide__emit(session->sync, &event);
+            continue;
+        }
+        session->repaired[m->place] = true;
+        session->news = true; /* so that the peer compares, too */
+        *again = true;
+        rc = tide__reading_begin(session->sync, session->peer, m, message->epoch, 0,
+                                 &message->ranges[i].seen, false);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+    }
     return TIDE_OK;
 }
 
@@ -477,12 +572,23 @@ static int apply_page(tide_session *session, const tide__message *message)
     for (size_t i = 0; i < message->range_count; i++) {
         carried += message->ranges[i].rows->size;
     }
+    if (message->end && !gap && message->health == TIDE__HEALTHY && session->sync->recovering &&
+        message->range_count >= session->shared_count) {
+        rc = tide__history_recovered(session->sync);
+    }
     bool more = gap || carried > 0 || !message->end;
+    if (rc == TIDE_OK && !more) {
+        rc = prove(session, message, &more);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
     session->ask = more || session->hello == HELLO_DUE;
-    if (!more) {
+    if (!more && session->state != TIDE_READY) {
+        rc = tide__peer_contact(session->sync, session->peer);
         enter_state(session, TIDE_READY);
     }
-    return TIDE_OK;
+    return rc;
 }
 
 /* Only the answer that is awaited counts: any other is a repetition, or late. Whoever gives it lives. */
@@ -499,9 +605,12 @@ static int hear_page(tide_session *session, const tide__message *message)
     session->asked = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
-    session->peer_epoch = message->epoch;
-    if (session->paused) {
-        session->ask = session->hello == HELLO_DUE;
+    int rc = note_epoch(session, message->epoch);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (session->paused || message->health == TIDE__WAIT) {
+        session->ask = session->hello == HELLO_DUE; /* else its NEWS will tell when to ask */
         return TIDE_OK;
     }
     return apply_page(session, message);
@@ -655,6 +764,15 @@ int tide_session_state(const tide_session *session)
 int tide_session_is_complete(const tide_session *session)
 {
     return session != NULL && session->state == TIDE_READY && session->peer_complete;
+}
+
+size_t tide_session_diverged(const tide_session *session)
+{
+    size_t count = 0;
+    for (size_t i = 0; session != NULL && i < session->order_count; i++) {
+        count += session->diverged[session->order[i]->place];
+    }
+    return count;
 }
 
 int tide_session_peer(const tide_session *session, uuid_t peer)

@@ -16,6 +16,7 @@
 #include "sync/apply.h"
 #include "sync/capture.h"
 #include "sync/engine.h"
+#include "sync/history.h"
 #include "sync/model.h"
 #include "sync/transaction.h"
 
@@ -295,6 +296,20 @@ void tide_sync_device(const tide_sync *sync, uuid_t device)
 void tide_sync_library(const tide_sync *sync, uuid_t library)
 {
     uuid_copy(library, sync->library);
+}
+
+/* ---- history ------------------------------------------------------------------------------------ */
+
+int tide_sync_is_recovering(tide_sync *sync)
+{
+    int rc = sync == NULL ? TIDE_EINVAL : tide__history_load(sync);
+    return rc == TIDE_OK ? sync->recovering : rc;
+}
+
+int tide_sync_accept(tide_sync *sync)
+{
+    int rc = tide_sync_is_recovering(sync);
+    return rc == 1 ? tide__history_recovered(sync) : rc;
 }
 
 /* ---- models ------------------------------------------------------------------------------------- */

@@ -17,6 +17,13 @@ static const char *const control_sql[TIDE__CONTROLS] = {
     [TIDE__CONTROL_COMMIT] = "COMMIT",
     [TIDE__CONTROL_ROLLBACK] = "ROLLBACK",
     [TIDE__CONTROL_VERSION] = "PRAGMA main.data_version",
+    [TIDE__CONTROL_STATE] = "SELECT epoch, recovering FROM main.tidemark_state",
+    [TIDE__CONTROL_READING] = "SELECT epoch, generation, bound, upto, listing, sweeping FROM "
+                              "main.tidemark_reads WHERE peer = ?1 AND resource = ?2",
+    [TIDE__CONTROL_LIST] =
+        "INSERT INTO main.tidemark_listed VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [TIDE__CONTROL_MOVE] =
+        "UPDATE main.tidemark_reads SET upto = ?3 WHERE peer = ?1 AND resource = ?2",
 };
 
 /* ---- what is final ------------------------------------------------------------------------------ */
@@ -60,6 +67,20 @@ static int after_commit(void *ctx, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
+static int prepare_control(tide_sync *sync, int which)
+{
+    return tide__sql_prepare(sync->db, control_sql[which], &sync->controls[which], &sync->detail);
+}
+
+int tide__connection_complete(tide_sync *sync)
+{
+    int rc = TIDE_OK;
+    for (int i = TIDE__CONTROL_STATE; rc == TIDE_OK && i < TIDE__CONTROLS; i++) {
+        rc = prepare_control(sync, i);
+    }
+    return rc;
+}
+
 int tide__connection_prepare(tide_sync *sync, const char *path)
 {
     (void)sqlite3_busy_timeout(sync->db, BUSY_MS);
@@ -72,7 +93,7 @@ int tide__connection_prepare(tide_sync *sync, const char *path)
     (void)sqlite3_wal_hook(sync->db, after_commit, sync);
     int rc = TIDE_OK;
     for (int i = 0; rc == TIDE_OK && i < TIDE__CONTROLS; i++) {
-        rc = tide__sql_prepare(sync->db, control_sql[i], &sync->controls[i], &sync->detail);
+        rc = i < TIDE__CONTROL_STATE ? prepare_control(sync, i) : TIDE_OK;
     }
     return rc;
 }
@@ -226,6 +247,7 @@ int tide__make_durable(tide_sync *sync)
     if (version == sync->durable_version && sync->commits == sync->durable_commits) {
         return TIDE_OK;
     }
+    atomic_store(&sync->unflushed, false);
     if (fdatasync(sync->log_fd) != 0) {
         return log_failed(sync, "write-ahead log");
     }

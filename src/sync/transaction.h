@@ -18,6 +18,9 @@
 /* Puts the connection into its mode. */
 int tide__connection_prepare(tide_sync *sync, const char *path);
 
+/* The statements on our own tables, when these are there. */
+int tide__connection_complete(tide_sync *sync);
+
 /* Checkpoints what can be, and closes. Nothing happens where there is no connection. */
 void tide__connection_close(tide_sync *sync);
 

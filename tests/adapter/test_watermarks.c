@@ -229,7 +229,8 @@ START_TEST(a_watermark_about_oneself_is_refused)
     ck_assert_int_eq(tide_watermarks_advance_range(marks, device, "entry", TIDE_TIME_NONE, 1, 5,
                                                    TIDE_DEFAULT_DURABILITY),
                      TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, device, "entry", 1), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, device, "entry", 1, TIDE_DEFAULT_DURABILITY),
+                     TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get(marks, device, "entry", &time), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_mark(marks, device, "entry", &mark), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_ack(marks, device, "entry", &time), TIDE_EINVAL);
@@ -278,7 +279,8 @@ START_TEST(all_for_a_peer_come_in_the_order_of_their_bytes)
     for (int i = 0; i < count; i++) {
         ck_assert_int_eq(upsert(shuffled[i], i), TIDE_OK);
         ck_assert_int_eq(tide_watermarks_upsert(marks, other, shuffled[i], 1000), TIDE_OK);
-        ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "ack", i), TIDE_OK);
+        ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "ack", i, TIDE_DEFAULT_DURABILITY),
+                         TIDE_OK);
     }
     ck_assert_int_eq(tide_watermarks_get_all_for_peer(marks, peer, list_one, &list), TIDE_OK);
     ck_assert_int_eq(list.count, count);
@@ -323,7 +325,8 @@ START_TEST(the_largest_is_compared_as_an_instant)
     ck_assert_int_eq(tide_watermarks_get_max(marks, &max), TIDE_ABSENT);
     ck_assert_int_eq(max, 4711);
     ck_assert_int_eq(tide_watermarks_upsert(second, peer, "entry", 100000), TIDE_OK);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 200000), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 200000, TIDE_DEFAULT_DURABILITY),
+                     TIDE_OK);
     ck_assert_int_eq(tide_watermarks_get_max(marks, &max), TIDE_ABSENT);
     ck_assert_int_eq(upsert("entry", TIDE_TIME_MIN), TIDE_OK);
     ck_assert_int_eq(tide_watermarks_get_max(marks, &max), TIDE_OK);
@@ -349,7 +352,7 @@ START_TEST(delete_peer_takes_our_watermarks_about_it)
     ck_assert_int_eq(range("b", TIDE_TIME_NONE, 2, 77), TIDE_OK);
     ck_assert_int_eq(tide_watermarks_upsert(marks, other, "a", 3), TIDE_OK);
     ck_assert_int_eq(tide_watermarks_upsert(second, peer, "a", 4), TIDE_OK);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "a", 5), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "a", 5, TIDE_DEFAULT_DURABILITY), TIDE_OK);
     ck_assert_int_eq(tide_watermarks_delete_peer(marks, peer, &removed), TIDE_OK);
     ck_assert_uint_eq(removed, 2);
     at("a", TIDE_TIME_NONE);
@@ -485,12 +488,16 @@ START_TEST(an_ack_is_the_peers_mark_about_us)
     begin(_i);
     theirs = open_for(peer);
     ack_at("entry", TIDE_TIME_NONE);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 100), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 100, TIDE_DEFAULT_DURABILITY),
+                     TIDE_OK);
     ack_at("entry", 100);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 100), TIDE_STALE);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 50), TIDE_STALE);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 100, TIDE_DEFAULT_DURABILITY),
+                     TIDE_STALE);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 50, TIDE_DEFAULT_DURABILITY),
+                     TIDE_STALE);
     ack_at("entry", 100);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 150), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 150, TIDE_DEFAULT_DURABILITY),
+                     TIDE_OK);
     ack_at("entry", 150);
     ack_at("tag", TIDE_TIME_NONE);
     at("entry", TIDE_TIME_NONE);
@@ -498,7 +505,9 @@ START_TEST(an_ack_is_the_peers_mark_about_us)
     ck_assert_int_eq(time, 150);
     ck_assert_int_eq(tide_watermarks_upsert(theirs, device, "entry", 200), TIDE_OK);
     ack_at("entry", 200);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", TIDE_TIME_NONE), TIDE_EINVAL);
+    ck_assert_int_eq(
+        tide_watermarks_set_ack(marks, peer, "entry", TIDE_TIME_NONE, TIDE_DEFAULT_DURABILITY),
+        TIDE_EINVAL);
     ck_assert_int_eq(upsert("entry", 7), TIDE_OK);
     ck_assert_int_eq(tide_watermarks_get_ack(theirs, device, "entry", &time), TIDE_OK);
     ck_assert_int_eq(time, 7);
@@ -556,9 +565,12 @@ START_TEST(null_is_refused_everywhere)
     ck_assert_int_eq(tide_watermarks_reset(NULL, peer, "a"), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_reset(marks, NULL, "a"), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_reset(marks, peer, NULL), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_set_ack(NULL, peer, "a", 1), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, NULL, "a", 1), TIDE_EINVAL);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, NULL, 1), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_set_ack(NULL, peer, "a", 1, TIDE_DEFAULT_DURABILITY),
+                     TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, NULL, "a", 1, TIDE_DEFAULT_DURABILITY),
+                     TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, NULL, 1, TIDE_DEFAULT_DURABILITY),
+                     TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_ack(NULL, peer, "a", &time), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_ack(marks, NULL, "a", &time), TIDE_EINVAL);
     ck_assert_int_eq(tide_watermarks_get_ack(marks, peer, NULL, &time), TIDE_EINVAL);
@@ -590,7 +602,8 @@ START_TEST(bad_names_are_refused_and_good_ones_kept)
         ck_assert_int_eq(tide_watermarks_get_mark(marks, peer, bad[i], &mark), TIDE_EINVAL);
         ck_assert_int_eq(range(bad[i], TIDE_TIME_NONE, 1, 5), TIDE_EINVAL);
         ck_assert_int_eq(tide_watermarks_reset(marks, peer, bad[i]), TIDE_EINVAL);
-        ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, bad[i], 1), TIDE_EINVAL);
+        ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, bad[i], 1, TIDE_DEFAULT_DURABILITY),
+                         TIDE_EINVAL);
         ck_assert_int_eq(tide_watermarks_get_ack(marks, peer, bad[i], &time), TIDE_EINVAL);
     }
     ck_assert_int_eq(time, 4711);
@@ -642,7 +655,8 @@ START_TEST(the_barrier_runs_before_a_change_and_may_stop_it)
     ck_assert_int_eq(range("entry", TIDE_TIME_NONE, 10, 77), -4242);
     ck_assert_int_eq(state.calls, 2);
     at("entry", TIDE_TIME_NONE);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 10), -4242);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 10, TIDE_DEFAULT_DURABILITY),
+                     -4242);
     ck_assert_int_eq(state.calls, 3);
     ack_at("entry", TIDE_TIME_NONE);
     state.answer = 0;
@@ -716,7 +730,7 @@ static int random_change(test_random *random, tide_watermarks *on)
     case 1:
         return tide_watermarks_upsert(on, who, name, second);
     case 2:
-        return tide_watermarks_set_ack(on, who, name, second);
+        return tide_watermarks_set_ack(on, who, name, second, TIDE_DEFAULT_DURABILITY);
     case 3:
         return tide_watermarks_reset(on, who, name);
     case 4:
@@ -1020,7 +1034,8 @@ START_TEST(a_change_is_part_of_the_callers_transaction)
     ck_assert_int_eq(range("tag", TIDE_TIME_NONE, 10, 77), TIDE_OK);
     ck_assert_int_eq(range("tag", 11, 12, 77), TIDE_GAP);
     ck_assert_int_eq(range("tag", 10, 12, 78), TIDE_CONFLICT);
-    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 3), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 3, TIDE_DEFAULT_DURABILITY),
+                     TIDE_OK);
     at("entry", 10);
     ck_assert_int_eq(sqlite3_get_autocommit(database), 0); /* it is still the caller's */
     sql("ROLLBACK");
@@ -1101,7 +1116,7 @@ START_TEST(no_call_leaves_a_statement_or_transaction_open)
         no_statement_is_busy();
         ck_assert_int_eq(tide_watermarks_get_all_for_peer(marks, peer, list_one, &list), 9);
         no_statement_is_busy();
-        (void)tide_watermarks_set_ack(marks, peer, "entry", 1);
+        (void)tide_watermarks_set_ack(marks, peer, "entry", 1, TIDE_DEFAULT_DURABILITY);
         no_statement_is_busy();
         (void)tide_watermarks_get_ack(marks, peer, "entry", &time);
         no_statement_is_busy();

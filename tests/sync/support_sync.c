@@ -302,10 +302,21 @@ static int marks_max(tide_watermarks *base, tide_time *out)
     return TIDE_EINVAL;
 }
 
-static int marks_remove(tide_watermarks *base, const uuid_t about, size_t *removed)
+static int marks_remove(tide_watermarks *base, const unsigned char *owner,
+                        const unsigned char *about, size_t *removed)
 {
-    (void)base, (void)about, (void)removed;
-    return TIDE_EINVAL;
+    test_marks *marks = of(base);
+
+    *removed = 0;
+    for (size_t i = marks->count; i-- > 0;) {
+        entry *e = &marks->entries[i];
+        if ((owner == NULL || uuid_compare(e->owner, owner) == 0) &&
+            (about == NULL || uuid_compare(e->about, about) == 0)) {
+            drop(marks, e);
+            ++*removed;
+        }
+    }
+    return TIDE_OK;
 }
 
 static int marks_flush(tide_watermarks *base)
@@ -789,14 +800,6 @@ test_head test_head_of(const test_side *from, const test_side *to, uint32_t numb
     return head;
 }
 
-static void pack_bool(msgpack_packer *p, bool value)
-{
-    if (value)
-        msgpack_pack_true(p);
-    else
-        msgpack_pack_false(p);
-}
-
 test_bytes test_page(const test_head *head, const test_range *ranges, size_t count, bool end)
 {
     tide__buffer buffer = {NULL, 0, 0, false};
@@ -804,20 +807,24 @@ test_bytes test_page(const test_head *head, const test_range *ranges, size_t cou
     test_bytes page;
 
     tide__packer(&buffer, &p);
-    tide__pack_head(&p, TIDE__PAGE, 4, head->library, head->from, head->session, head->epoch);
+    tide__pack_head(&p, TIDE__PAGE, 5, head->library, head->from, head->session, head->epoch);
     tide__pack_time(&p, head->to_session);
     msgpack_pack_uint32(&p, head->number);
+    msgpack_pack_uint32(&p, TIDE__HEALTHY);
     msgpack_pack_array(&p, count);
     for (size_t i = 0; i < count; i++) {
-        msgpack_pack_array(&p, 4);
-        tide__pack_text(&p, ranges[i].resource, strlen(ranges[i].resource));
-        tide__pack_time(&p, ranges[i].after);
-        tide__pack_time(&p, ranges[i].upto);
+        tide__range range = {.resource = {ranges[i].resource, strlen(ranges[i].resource)},
+                             .after = ranges[i].after,
+                             .upto = ranges[i].upto,
+                             .generation = TIDE_TIME_NONE,
+                             .seen = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE}};
+        tide__pack_range(&p, &range);
         msgpack_pack_array(&p, ranges[i].row_count);
         for (size_t r = 0; r < ranges[i].row_count; r++)
             pack_row(&p, &ranges[i].rows[r]);
+        tide__pack_range_end(&p, &range);
     }
-    pack_bool(&p, end);
+    tide__pack_bool(&p, end);
     test_require(!buffer.failed);
     page = copy_of(buffer.bytes, buffer.size);
     tide__buffer_free(&buffer);

@@ -172,17 +172,17 @@ static int decode_words(const char *text)
 }
 
 static const char *const good[] = {
-    "[1 1 LIB DEV 3 5 [] [0 1 1 nil]]",
-    "[1 1 LIB DEV 3 5 [['item' ['uuid' 'name']]] [0 500 262144 [['item' nil nil]]]]",
-    "[1 1 LIB DEV 3 -5 [[STR64 []]] [4294967295 65536 67108864 []]]",
-    "[2 1 LIB DEV 3 0 [0 1 1 []]]",
-    "[2 1 LIB DEV 3 9223372036854775807 [0 1 1 [['item' 7 8] ['item' -9223372036854775807 nil]]]]",
-    "[3 1 LIB DEV 3 5 9 0 [] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil []]] false]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' 7 7 []]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']]]] true]",
-    "[4 1 LIB DEV 3 5]",
+    "[1 2 LIB DEV 3 5 [] [0 1 1 0 nil]]",
+    "[1 2 LIB DEV 3 5 [['item' ['uuid' 'name']]] [0 500 262144 0 [['item' nil nil nil false]]]]",
+    "[1 2 LIB DEV 3 -5 [[STR64 []]] [4294967295 65536 67108864 0 []]]",
+    "[2 2 LIB DEV 3 0 [0 1 1 0 []]]",
+    "[2 2 LIB DEV 3 9223372036854775807 [0 1 1 0 [['item' 7 8 nil false] ['item' -9223372036854775807 nil nil false]]]]",
+    "[3 2 LIB DEV 3 5 9 0 0 [] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil false nil nil]] false]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 7 7 [] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']] nil false nil nil]] true]",
+    "[4 2 LIB DEV 3 5]",
 };
 
 static const char *const bad[] = {
@@ -198,125 +198,142 @@ static const char *const bad[] = {
     "{}",
     "ext",
     /* wrong protocol, in every kind */
-    "[4 2 LIB DEV 3 5]",
+    "[4 1 LIB DEV 3 5]",
     "[4 0 LIB DEV 3 5]",
     "[4 -1 LIB DEV 3 5]",
-    "[4 '1' LIB DEV 3 5]",
-    "[4 1f LIB DEV 3 5]",
-    "[4 4294967297 LIB DEV 3 5]",
-    "[3 2 LIB DEV 3 5 9 0 [] true]",
+    "[4 '2' LIB DEV 3 5]",
+    "[4 2f LIB DEV 3 5]",
+    "[4 4294967298 LIB DEV 3 5]",
+    "[3 1 LIB DEV 3 5 9 0 0 [] true]",
     /* wrong kinds */
-    "[0 1 LIB DEV 3 5]",
-    "[5 1 LIB DEV 3 5]",
-    "[-1 1 LIB DEV 3 5]",
-    "[4294967300 1 LIB DEV 3 5]",
-    "['x' 1 LIB DEV 3 5]",
-    "[nil 1 LIB DEV 3 5]",
-    "[true 1 LIB DEV 3 5]",
+    "[0 2 LIB DEV 3 5]",
+    "[5 2 LIB DEV 3 5]",
+    "[-1 2 LIB DEV 3 5]",
+    "[4294967300 2 LIB DEV 3 5]",
+    "['x' 2 LIB DEV 3 5]",
+    "[nil 2 LIB DEV 3 5]",
+    "[true 2 LIB DEV 3 5]",
     /* heads */
-    "[4 1 x'00' DEV 3 5]",
-    "[4 1 nil DEV 3 5]",
-    "[4 1 '0123456789abcdef' DEV 3 5]",
-    "[4 1 LIB x'000102030405060708090a0b0c0d0e0f10' 3 5]",
-    "[4 1 LIB 'x' 3 5]",
+    "[4 2 x'00' DEV 3 5]",
+    "[4 2 nil DEV 3 5]",
+    "[4 2 '0123456789abcdef' DEV 3 5]",
+    "[4 2 LIB x'000102030405060708090a0b0c0d0e0f10' 3 5]",
+    "[4 2 LIB 'x' 3 5]",
     "[4 1 LIB DEV 5]",
-    "[4 1 LIB DEV nil 5]",
-    "[4 1 LIB DEV 'x' 5]",
-    "[4 1 LIB DEV 3f 5]",
-    "[4 1 LIB DEV 9223372036854775808 5]",
-    "[4 1 LIB DEV 3 nil]",
-    "[4 1 LIB DEV 3 'x']",
-    "[4 1 LIB DEV 3 5f]",
-    "[4 1 LIB DEV 3 9223372036854775808]",
-    "[4 1 LIB DEV 3 -9223372036854775808]",
-    "[4 1 LIB DEV 3 5 6]",
-    "[4 1 LIB DEV 3 []]",
+    "[4 2 LIB DEV nil 5]",
+    "[4 2 LIB DEV 'x' 5]",
+    "[4 2 LIB DEV 3f 5]",
+    "[4 2 LIB DEV 9223372036854775808 5]",
+    "[4 2 LIB DEV 3 nil]",
+    "[4 2 LIB DEV 3 'x']",
+    "[4 2 LIB DEV 3 5f]",
+    "[4 2 LIB DEV 3 9223372036854775808]",
+    "[4 2 LIB DEV 3 -9223372036854775808]",
+    "[4 2 LIB DEV 3 5 6]",
+    "[4 2 LIB DEV 3 []]",
     /* questions */
-    "[2 1 LIB DEV 3 5]",
-    "[2 1 LIB DEV 3 5 nil]",
-    "[2 1 LIB DEV 3 5 []]",
-    "[2 1 LIB DEV 3 5 [0 1 1]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [] 1]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 []] 1]",
-    "[2 1 LIB DEV 3 5 [-1 1 1 []]]",
-    "[2 1 LIB DEV 3 5 [4294967296 1 1 []]]",
-    "[2 1 LIB DEV 3 5 [0 0 1 []]]",
-    "[2 1 LIB DEV 3 5 [0 65537 1 []]]",
-    "[2 1 LIB DEV 3 5 [0 1 0 []]]",
-    "[2 1 LIB DEV 3 5 [0 1 67108865 []]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 true]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [nil]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [[]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' nil nil nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['' nil nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [[STR65 nil nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [[x'61' nil nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' 'x' nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' 1.5f nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' -9223372036854775808 nil]]]]",
-    "[2 1 LIB DEV 3 5 [0 1 1 [['item' nil 9223372036854775808]]]]",
+    "[2 2 LIB DEV 3 5]",
+    "[2 2 LIB DEV 3 5 nil]",
+    "[2 2 LIB DEV 3 5 []]",
+    "[2 2 LIB DEV 3 5 [0 1 1]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 [] 1]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 []] 1]",
+    "[2 2 LIB DEV 3 5 [-1 1 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [4294967296 1 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 0 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 65537 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 0 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 67108865 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 true]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [nil]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 2 []]]", /* nobody asks in that state */
+    "[2 2 LIB DEV 3 5 [0 1 1 nil []]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil nil]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil 1.5f false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['' nil nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[STR65 nil nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[x'61' nil nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 'x' nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 1.5f nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' -9223372036854775808 nil nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil 9223372036854775808 nil false]]]]",
     /* offers */
-    "[1 1 LIB DEV 3 5 nil [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [[]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 ['item'] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['item']] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['item' nil]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['item' [1]]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['item' [x'61']]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['' []]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [[STR65 []]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 [['item' [] []]] [0 1 1 []]]",
-    "[1 1 LIB DEV 3 5 []]",
-    "[1 1 LIB DEV 3 5 [] [0 1 1 []] 1]",
+    "[1 2 LIB DEV 3 5 nil [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [[]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 ['item'] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item']] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' nil]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [1]]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [x'61']]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['' []]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [[STR65 []]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [] []]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 []]",
+    "[1 2 LIB DEV 3 5 [] [0 1 1 0 []] 1]",
     /* pages */
-    "[3 1 LIB DEV 3 5 9 0 []]",
-    "[3 1 LIB DEV 3 5 9 0 [] nil]",
-    "[3 1 LIB DEV 3 5 9 0 [] 1]",
-    "[3 1 LIB DEV 3 5 0 [] true]",
-    "[3 1 LIB DEV 3 5 'x' 0 [] true]",
-    "[3 1 LIB DEV 3 5 9 -1 [] true]",
-    "[3 1 LIB DEV 3 5 9 4294967296 [] true]",
-    "[3 1 LIB DEV 3 5 9 0 nil true]",
-    "[3 1 LIB DEV 3 5 9 0 [] true true]",
-    "[3 1 LIB DEV 3 5 9 0 [[]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil true]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil [] 1]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil true []]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil nil]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' 9 8 []]] true]",                 /* it runs backwards */
-    "[3 1 LIB DEV 3 5 9 0 [['item' 9 nil []]] true]",               /* likewise */
-    "[3 1 LIB DEV 3 5 9 0 [['item' 9 9 [[true 5 DEV 'a']]]] true]", /* rows in nothing */
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil nil [[true 5 DEV 'a']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' 1.5f 9 []]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['' 8 9 []]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [[STR65 8 9 []]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [[1 8 9 []]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 []]",
+    "[3 2 LIB DEV 3 5 9 0 0 [] nil]",
+    "[3 2 LIB DEV 3 5 9 0 0 [] 1]",
+    "[3 2 LIB DEV 3 5 0 0 [] true]",
+    "[3 2 LIB DEV 3 5 'x' 0 0 [] true]",
+    "[3 2 LIB DEV 3 5 9 -1 0 [] true]",
+    "[3 2 LIB DEV 3 5 9 4294967296 0 [] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 nil true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [] true true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [[]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] 1]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true []]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil nil nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 8 [] nil false nil nil]] true]",   /* it runs backwards */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 nil [] nil false nil nil]] true]", /* likewise */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 9 [[true 5 DEV 'a']] nil false nil nil]] true]", /* rows in
+                                                                                           nothing */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [[true 5 DEV 'a']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 1.5f 9 [] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['' 8 9 [] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [[STR65 8 9 [] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [[1 8 9 [] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 3 [] true]", /* no such health */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] 1.5f false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil 0 nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil true nil nil]] true]", /* of no generation */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [] nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1] nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1 2f] nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false 7 nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil []]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil [-1 LIB]]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil [1 x'00']]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil [1 'x']]] true]",
     /* rows */
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [nil]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[]]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true 5 DEV]]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true 5 DEV nil]]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true nil DEV 'a']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true 1.5f DEV 'a']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[1 5 DEV 'a']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true 5 x'00' 'a']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']]]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [nil] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[]] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV]] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV nil]] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true nil DEV 'a']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 1.5f DEV 'a']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[1 5 DEV 'a']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 x'00' 'a']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']] nil false nil nil]] true]",
     /* what MessagePack has and our messages have not */
-    "[4 1 LIB DEV 3 ext]",
-    "[4 1 LIB DEV 3 {}]",
-    "[3 1 LIB DEV 3 5 9 0 {} true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']]]] true]",
-    "[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']]]] true]",
+    "[4 2 LIB DEV 3 ext]",
+    "[4 2 LIB DEV 3 {}]",
+    "[3 2 LIB DEV 3 5 9 0 0 {} true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']] nil false nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']] nil false nil nil]] true]",
     /* deeper than ours are */
-    "[4 1 LIB DEV 3 [[[[[[[[[[[[[]]]]]]]]]]]]]]",
+    "[4 2 LIB DEV 3 [[[[[[[[[[[[[]]]]]]]]]]]]]]",
 };
 
 START_TEST(what_is_well_formed_is_decoded)
@@ -337,8 +354,9 @@ END_TEST
 
 START_TEST(the_fields_arrive)
 {
-    tide__buffer buffer = words("[1 1 LIB DEV 3 -7 [['item' ['uuid' 'name']] ['place' ['uuid']]]"
-                                " [9 20 3000 [['place' nil nil] ['item' -5 8]]]]");
+    tide__buffer buffer = words("[1 2 LIB DEV 3 -7 [['item' ['uuid' 'name']] ['place' ['uuid']]]"
+                                " [9 20 3000 1 [['place' nil nil nil false]"
+                                " ['item' -5 8 6 true]]]]");
     uuid_t uuid;
 
     ck_assert_int_eq(tide__message_decode(&message, buffer.bytes, buffer.size, &detail), TIDE_OK);
@@ -356,8 +374,13 @@ START_TEST(the_fields_arrive)
     ck_assert_uint_eq(message.question.number, 9);
     ck_assert_uint_eq(message.question.rows, 20);
     ck_assert_uint_eq(message.question.bytes, 3000);
+    ck_assert_uint_eq(message.question.health, TIDE__RECOVERING);
     ck_assert(message.question.wanting);
     ck_assert_uint_eq(message.question.count, 2);
+    ck_assert_int_eq(message.question.wants[0].generation, TIDE_TIME_NONE);
+    ck_assert(!message.question.wants[0].all);
+    ck_assert_int_eq(message.question.wants[1].generation, 6);
+    ck_assert(message.question.wants[1].all);
     ck_assert_int_eq(message.question.wants[0].after, TIDE_TIME_NONE);
     ck_assert_int_eq(message.question.wants[0].epoch, TIDE_TIME_NONE);
     ck_assert_int_eq(message.question.wants[1].after, -5);
@@ -369,8 +392,9 @@ END_TEST
 
 START_TEST(the_rows_arrive)
 {
-    tide__buffer buffer = words("[3 1 LIB DEV 3 5 9 77 [['item' 3 9 [[false -4 DEV 'a' nil 1.5f] "
-                                "[true 6 DEV 9]]]] true]");
+    tide__buffer buffer = words("[3 2 LIB DEV 3 5 9 77 1 [['item' 3 9 [[false -4 DEV 'a' nil 1.5f] "
+                                "[true 6 DEV 9]] 2 false [7 8] "
+                                "[5 x'0102030405060708090a0b0c0d0e0f10']]] true]");
     tide_value values[2];
     tide_change change;
 
@@ -382,6 +406,15 @@ START_TEST(the_rows_arrive)
     ck_assert_int_eq(message.ranges[0].after, 3);
     ck_assert_int_eq(message.ranges[0].upto, 9);
     ck_assert_int_eq(message.to_session, 9);
+    ck_assert_uint_eq(message.health, TIDE__RECOVERING);
+    ck_assert_int_eq(message.ranges[0].generation, 2);
+    ck_assert(!message.ranges[0].rescan);
+    ck_assert_int_eq(message.ranges[0].seen.watermark, 7);
+    ck_assert_int_eq(message.ranges[0].seen.epoch, 8);
+    ck_assert(message.ranges[0].summed);
+    ck_assert_uint_eq(message.ranges[0].digest.count, 5);
+    ck_assert_uint_eq(message.ranges[0].digest.high, UINT64_C(0x0102030405060708));
+    ck_assert_uint_eq(message.ranges[0].digest.low, UINT64_C(0x090a0b0c0d0e0f10));
     ck_assert_int_eq(tide__message_row(&message.ranges[0], 0, 2, &change, values), TIDE_OK);
     ck_assert_int_eq(change.version, -4);
     ck_assert_uint_eq(change.deleted, 0);
@@ -405,11 +438,12 @@ END_TEST
 START_TEST(the_bytes_are_these)
 {
     static const unsigned char want[] = {
-        0x97, 2,    1,   0xc4, 16,   0,   1,    2,    3,    4,    5,    6,        7,    8,    9,
-        10,   11,   12,  13,   14,   15,  0xc4, 16,   16,   17,   18,   19,       20,   21,   22,
-        23,   24,   25,  26,   27,   28,  29,   30,   31,   0x2a, 0xcf, 0x17,     0xa6, 0x05, 0xdf,
-        0xb2, 0x2c, 0,   0,    0x94, 3,   0xcd, 0x01, 0xf4, 0xce, 0,    4,        0,    0,    0x92,
-        0x93, 0xa4, 'i', 't',  'e',  'm', 0xc0, 0xc0, 0x93, 0xa1, 'p',  0x80 - 1, 0xff};
+        0x97, 2,    2,    0xc4, 16,   0,    1,    2,    3,    4,        5,    6,   7,
+        8,    9,    10,   11,   12,   13,   14,   15,   0xc4, 16,       16,   17,  18,
+        19,   20,   21,   22,   23,   24,   25,   26,   27,   28,       29,   30,  31,
+        0x2a, 0xcf, 0x17, 0xa6, 0x05, 0xdf, 0xb2, 0x2c, 0,    0,        0x95, 3,   0xcd,
+        0x01, 0xf4, 0xce, 0,    4,    0,    0,    0,    0x92, 0x95,     0xa4, 'i', 't',
+        'e',  'm',  0xc0, 0xc0, 0xc0, 0xc2, 0x95, 0xa1, 'p',  0x80 - 1, 0xff, 6,   0xc3};
     tide__question question = {
         .number = 3, .rows = 500, .bytes = 262144, .wanting = true, .count = 2};
     tide__buffer buffer = {NULL, 0, 0, false};
@@ -420,8 +454,9 @@ START_TEST(the_bytes_are_these)
         library[i] = (unsigned char)i;
         from[i] = (unsigned char)(16 + i);
     }
-    question.wants[0] = (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE};
-    question.wants[1] = (tide__want){{"p", 1}, 127, -1};
+    question.wants[0] =
+        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false};
+    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true};
     tide__packer(&buffer, &packer);
     tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000));
     tide__pack_question(&packer, &question);
@@ -458,10 +493,11 @@ START_TEST(counts_have_limits)
         const char *head, *item, *tail;
         size_t most;
     } lists[] = {
-        {"[2 1 LIB DEV 3 5 [0 1 1 [", "['item' nil nil]", "]]]", TIDE_MODELS_MAX},
-        {"[1 1 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 []]]", TIDE_MODELS_MAX},
-        {"[1 1 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 []]]", TIDE_COLUMNS_MAX + 1},
-        {"[3 1 LIB DEV 3 5 9 0 [", "['item' 1 2 []]", "] true]", TIDE_MODELS_MAX},
+        {"[2 2 LIB DEV 3 5 [0 1 1 0 [", "['item' nil nil nil false]", "]]]", TIDE_MODELS_MAX},
+        {"[1 2 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
+        {"[1 2 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
+        {"[3 2 LIB DEV 3 5 9 0 0 [", "['item' 1 2 [] nil false nil nil]", "] true]",
+         TIDE_MODELS_MAX},
     };
 
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
@@ -470,8 +506,8 @@ START_TEST(counts_have_limits)
         ck_assert_int_eq(decode_many(lists[i].head, lists[i].item, lists[i].most + 1, lists[i].tail),
                          TIDE_EPROTO);
     }
-    ck_assert_int_eq(decode_many("[3 1 LIB DEV 3 5 9 0 [['item' nil 9 [", "[true 5 DEV 'a']", 70000,
-                                 "]]] true]"),
+    ck_assert_int_eq(decode_many("[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [", "[true 5 DEV 'a']",
+                                 70000, "] nil false nil nil]] true]"),
                      TIDE_OK);
 }
 END_TEST
@@ -693,7 +729,7 @@ START_TEST(random_bytes_are_an_error_or_harmless)
         if (i % 2 == 0) {
             bytes[0] = heads[test_below(&random, sizeof heads)];
             bytes[1] = (unsigned char)(1 + test_below(&random, 4));
-            bytes[2] = 1;
+            bytes[2] = TIDE__PROTOCOL;
         }
         int rc = decode(bytes, size);
         test_require(rc == TIDE_OK || rc == TIDE_EPROTO);

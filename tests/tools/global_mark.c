@@ -1,6 +1,7 @@
 /* global_mark.c - the old way; see global_mark.h. */
 #include "tools/global_mark.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,13 @@ static position *find(global_mark *self, const char *resource)
     return p;
 }
 
+/* The old way knew what we have of a peer, no acks and no history. */
+static bool is_watermark(const global_mark *self, const uuid_t owner, const uuid_t about)
+{
+    return uuid_compare(owner, self->base.device) == 0 &&
+           uuid_compare(about, self->base.device) != 0;
+}
+
 static void close_handle(tide_watermarks *marks)
 {
     free(((global_mark *)marks)->path);
@@ -47,9 +55,10 @@ static void close_handle(tide_watermarks *marks)
 static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, const char *resource,
                tide_mark *out)
 {
-    position *p = find((global_mark *)marks, resource);
-    (void)owner;
-    (void)about;
+    if (!is_watermark((global_mark *)marks, owner, about)) {
+        return TIDE_ABSENT;
+    }
+    const position *p = find((global_mark *)marks, resource);
     if (p == NULL || p->mark.watermark == TIDE_TIME_NONE) {
         return p == NULL ? TIDE_ELIMIT : TIDE_ABSENT;
     }
@@ -74,8 +83,11 @@ static int save(const global_mark *self)
 static int advance(tide_watermarks *marks, const tide_step *step, uint32_t durability)
 {
     global_mark *self = (global_mark *)marks;
-    position *p = find(self, step->resource);
     (void)durability;
+    if (!is_watermark(self, step->device, step->peer)) {
+        return TIDE_STALE;
+    }
+    position *p = find(self, step->resource);
     int rc = p == NULL ? TIDE_ELIMIT
                        : tide__rule_advance(&p->mark, step->after, step->upto, step->epoch);
     if (rc == TIDE_OK && step->upto > self->global.watermark) {
@@ -111,9 +123,11 @@ static int get_max(tide_watermarks *marks, tide_time *out)
     return self->global.watermark == TIDE_TIME_NONE ? TIDE_ABSENT : TIDE_OK;
 }
 
-static int remove_peer(tide_watermarks *marks, const uuid_t about, size_t *removed)
+static int remove_peer(tide_watermarks *marks, const unsigned char *owner,
+                       const unsigned char *about, size_t *removed)
 {
     (void)marks;
+    (void)owner;
     (void)about;
     *removed = 0;
     return TIDE_OK;

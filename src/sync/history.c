@@ -1,0 +1,208 @@
+/* history.c - the epochs of our own feed; see history.h. */
+#include "sync/history.h"
+
+#include "sync/transaction.h"
+
+#define ROLLED_BACK "The database is older than what was known of it: everything is read again."
+#define OTHER_MARKS                                                                                \
+    "The marks belong to an earlier state of the database: everything is read again."
+
+static void notice(const tide_sync *sync, const char *text)
+{
+    tide_event event = {.size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = text};
+    tide__emit(sync, &event);
+}
+
+/* Runs a query that gives one integer; NULL and no row give `otherwise`. */
+static int one_integer(tide_sync *sync, char *sql, tide_time otherwise, tide_time *out)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare_made(sync->db, sql, &statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &sync->detail);
+    }
+    *out = otherwise;
+    if (rc == TIDE_OK && sqlite3_column_type(statement, 0) != SQLITE_NULL) {
+        *out = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}
+
+/* The newest stamp of all that was ever captured, also of models that nobody has registered now. */
+static int newest_stamp(tide_sync *sync, tide_time *out)
+{
+    sqlite3_stmt *names = NULL;
+    int rc = one_integer(
+        sync,
+        sqlite3_mprintf("SELECT max((SELECT floor FROM main.tidemark_state), "
+                        "ifnull((SELECT max(pruned) FROM main.tidemark_resources), 0))"),
+        0, out);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_prepare(sync->db, "SELECT resource FROM main.tidemark_resources", &names,
+                               &sync->detail);
+    }
+    while (rc == TIDE_OK && (rc = tide__sql_step(names, &sync->detail)) == TIDE_OK) {
+        const char *resource = (const char *)sqlite3_column_text(names, 0);
+        for (int i = 0; rc == TIDE_OK && i < 2; i++) {
+            tide_time newest = 0;
+            rc = one_integer(sync,
+                             sqlite3_mprintf("SELECT max(stamp) FROM main.\"tidemark_%w_%s\"",
+                                             resource, i == 0 ? "rows" : "gone"),
+                             0, &newest);
+            *out = newest > *out ? newest : *out;
+        }
+    }
+    (void)sqlite3_finalize(names);
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}
+
+int tide__history_load(tide_sync *sync)
+{
+    sqlite3_stmt *state = sync->controls[TIDE__CONTROL_STATE];
+    int rc = tide__sql_step(state, &sync->detail);
+    if (rc == TIDE_OK) {
+        sync->epoch = sqlite3_column_int64(state, 0);
+        sync->recovering = sqlite3_column_int(state, 1) != 0;
+        (void)sqlite3_reset(state);
+    }
+    return rc;
+}
+
+/* ---- a new epoch -------------------------------------------------------------------------------- */
+
+static int write_epoch(tide_sync *sync)
+{
+    tide_time newest = 0;
+    tide_time epoch = tide__now(sync);
+    int rc = tide__history_load(sync);
+    if (rc == TIDE_OK) {
+        rc = newest_stamp(sync, &newest);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    epoch = epoch <= sync->epoch ? sync->epoch + 1 : epoch;
+    rc = tide__sql_run_made(
+        sync->db,
+        sqlite3_mprintf(
+            "INSERT OR REPLACE INTO main.tidemark_epochs VALUES (%lld, %lld);"
+            "UPDATE main.tidemark_state SET epoch = %lld, recovering = 1, floor = max(floor, %lld);"
+            "DELETE FROM main.tidemark_reads; DELETE FROM main.tidemark_listed;",
+            (long long)sync->epoch, (long long)newest, (long long)epoch, (long long)newest),
+        &sync->detail);
+    return rc == TIDE_OK ? tide__history_load(sync) : rc;
+}
+
+int tide__history_renew(tide_sync *sync, const char *why)
+{
+    int rc = tide__begin(sync, TIDE__WRITE);
+    if (rc == TIDE_OK) {
+        rc = tide__end(sync, write_epoch(sync));
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__marks_failed(sync, tide_watermarks_forget(sync->marks));
+    }
+    if (rc == TIDE_OK) {
+        notice(sync, why != NULL ? why : ROLLED_BACK);
+    }
+    return rc;
+}
+
+int tide__history_recovered(tide_sync *sync)
+{
+    int rc = tide__begin(sync, TIDE__WRITE);
+    if (rc == TIDE_OK) {
+        rc =
+            tide__sql_run(sync->db, "UPDATE main.tidemark_state SET recovering = 0", &sync->detail);
+        if (rc == TIDE_OK) {
+            rc = tide__history_load(sync);
+        }
+        rc = tide__end(sync, rc);
+    }
+    if (rc == TIDE_OK) {
+        notice(sync, "Everything has been read again.");
+    }
+    return rc;
+}
+
+/* ---- looking back ------------------------------------------------------------------------------- */
+
+static int is_earlier(tide_sync *sync, tide_time epoch, tide_time *ended)
+{
+    int rc =
+        one_integer(sync,
+                    sqlite3_mprintf("SELECT ended FROM main.tidemark_epochs WHERE epoch = %lld",
+                                    (long long)epoch),
+                    TIDE_TIME_NONE, ended);
+    return rc == TIDE_OK && *ended == TIDE_TIME_NONE ? TIDE_ABSENT : rc;
+}
+
+/* The marks' history against that of the rows. TIDE_OK: it is ours; TIDE_STALE: it is an earlier
+ * one of ours; TIDE_CONFLICT: the rows are behind it. */
+static int compare(tide_sync *sync, const tide_mark *known, tide_time *newest)
+{
+    tide_time ended = 0;
+    int rc = tide__history_load(sync);
+    if (rc == TIDE_OK) {
+        rc = newest_stamp(sync, newest);
+    }
+    if (rc != TIDE_OK || known->watermark == TIDE_TIME_NONE) {
+        return rc;
+    }
+    if (known->epoch == sync->epoch) {
+        return known->watermark > *newest ? TIDE_CONFLICT : TIDE_OK;
+    }
+    rc = is_earlier(sync, known->epoch, &ended);
+    return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_CONFLICT : rc;
+}
+
+int tide__history_check(tide_sync *sync)
+{
+    tide_mark known = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+    tide_time newest = 0;
+    if (sync->looked_back) {
+        return TIDE_OK;
+    }
+    int rc = tide__marks_failed(sync, tide_watermarks_get_history(sync->marks, &known));
+    rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
+    if (rc == TIDE_OK) {
+        rc = tide__begin(sync, TIDE__READ);
+    }
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    int answer = compare(sync, &known, &newest);
+    rc = tide__end(sync, answer < 0 ? answer : TIDE_OK);
+    if (rc == TIDE_OK && answer == TIDE_CONFLICT) {
+        rc = tide__history_renew(sync, NULL);
+    } else if (rc == TIDE_OK && answer == TIDE_STALE) {
+        rc = tide__marks_failed(sync, tide_watermarks_forget(sync->marks));
+        notice(sync, OTHER_MARKS);
+    }
+    if (rc == TIDE_OK) {
+        atomic_store(&sync->unflushed,
+                     true); /* whoever wrote the newest row may not have flushed it */
+        rc = tide__marks_failed(
+            sync, tide_watermarks_raise_history(sync->marks, sync->epoch, newest, TIDE_DEFERRED));
+    }
+    sync->looked_back = rc >= 0;
+    return rc < 0 ? rc : TIDE_OK;
+}
+
+int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound)
+{
+    tide_time ended = 0;
+    *bound = seen->watermark;
+    if (seen->watermark == TIDE_TIME_NONE || seen->epoch == sync->epoch) {
+        return TIDE_OK;
+    }
+    int rc = is_earlier(sync, seen->epoch, &ended);
+    if (rc == TIDE_OK) {
+        *bound = seen->watermark < ended ? seen->watermark : ended;
+    } else if (rc == TIDE_ABSENT) {
+        *bound = TIDE_TIME_NONE;
+        rc = TIDE_OK;
+    }
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* history.h - the history of our own feed, and whether it is still the one that others have seen.
+ *
+ * A feed has an epoch. Rows that are rolled back - a database restored, a copy taken into use - are
+ * another history under old stamps; so the feed gets a new epoch, above all its stamps, and the old
+ * one is kept with the stamp at which it ended. Marks and acks rest on the history that they were
+ * given in, and go with it.
+ *
+ * A rollback is noticed when the marks are first used, because they remember how far the rows had
+ * got; and when a peer has seen more of our feed than there is. Then we are recovering: we serve
+ * only others who are, until we have read everything anew from somebody who is not. So rows that we
+ * lost come back, and deletions that we forgot are not undone elsewhere.
+ */
+#ifndef TIDEMARK_SYNC_HISTORY_H
+#define TIDEMARK_SYNC_HISTORY_H
+
+#include "sync/engine.h"
+
+/* Compares the marks with the rows, once for an engine; and takes what belongs to another history
+ * away. */
+int tide__history_check(tide_sync *sync);
+
+/* Inside a transaction: epoch and recovering as the database has them, whoever changed them. */
+int tide__history_load(tide_sync *sync);
+
+/* Our rows are not what others have seen: a new epoch, and no marks. In transactions of its own. */
+int tide__history_renew(tide_sync *sync, const char *notice);
+
+/* Everything has been read anew from a peer whose rows can be relied on. */
+int tide__history_recovered(tide_sync *sync);
+
+/* How much of our present rows a peer has seen whose mark on our feed is `seen`: up to this stamp,
+ * or TIDE_TIME_NONE. Inside a transaction. */
+int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound);
+
+#endif

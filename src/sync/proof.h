@@ -1,0 +1,16 @@
+/* proof.h - whether our rows and the peer's are the same, by their digests.
+ *
+ * They can be compared when each has everything of the other: we have asked and nothing is left,
+ * and the peer's mark on our feed stands at our head.
+ */
+#ifndef TIDEMARK_SYNC_PROOF_H
+#define TIDEMARK_SYNC_PROOF_H
+
+#include "sync/engine.h"
+#include "sync/message.h"
+
+/* A range of the last page of a round. TIDE_OK: equal, or not to be compared now; TIDE_CONFLICT:
+ * they differ, and *model says in what. */
+int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model);
+
+#endif
