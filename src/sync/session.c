@@ -116,7 +116,8 @@ void tide_session_options_init(tide_session_options *options)
     *options = (tide_session_options){.size = sizeof *options,
                                       .page_rows = PAGE_ROWS,
                                       .page_bytes = PAGE_BYTES,
-                                      .retry_ms = RETRY_MS};
+                                      .retry_ms = RETRY_MS,
+                                      .prove = 1};
 }
 
 /* At random, because clocks go backward; with a bit set that makes them all equally long in a
@@ -145,7 +146,7 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
         o = *options;
         if (o.size != sizeof o || o.page_rows < 1 || o.page_rows > PAGE_ROWS_MAX ||
             o.page_bytes < PAGE_BYTES_MIN || o.page_bytes > TIDE_MESSAGE_MAX_BYTES / 2 ||
-            o.retry_ms < 1 || (o.peer != NULL && uuid_compare(o.peer, sync->device) == 0)) {
+            o.retry_ms < 1 || o.prove > 1 || (o.peer != NULL && uuid_compare(o.peer, sync->device) == 0)) {
             return tide__fail(&sync->detail, TIDE_EINVAL, "session: an option is out of its range");
         }
     }
@@ -577,7 +578,7 @@ static int apply_page(tide_session *session, const tide__message *message)
         rc = tide__history_recovered(session->sync);
     }
     bool more = gap || carried > 0 || !message->end;
-    if (rc == TIDE_OK && !more) {
+    if (rc == TIDE_OK && !more && session->options.prove == 1) {
         rc = prove(session, message, &more);
     }
     if (rc != TIDE_OK) {

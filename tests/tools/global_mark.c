@@ -17,6 +17,7 @@ typedef struct position {
 typedef struct global_mark {
     tide_watermarks base;
     char *path;
+    tide_sync *peer;
     tide_mark global;
     tide_mark at_start;
     position positions[TIDE_MODELS_MAX];
@@ -36,6 +37,11 @@ static position *find(global_mark *self, const char *resource)
     position *p = &self->positions[self->count++];
     (void)snprintf(p->resource, sizeof p->resource, "%s", resource);
     p->mark = self->at_start;
+    tide_resource_info info = {.size = sizeof info};
+    if (tide_sync_resource_info(self->peer, resource, &info) == TIDE_OK &&
+        info.head < p->mark.watermark) {
+        p->mark.watermark = info.head;
+    }
     return p;
 }
 
@@ -184,7 +190,7 @@ static int load(global_mark *self)
     return TIDE_OK;
 }
 
-int global_mark_open(const char *path, const uuid_t device, tide_watermarks **out)
+int global_mark_open(const char *path, const uuid_t device, tide_sync *peer, tide_watermarks **out)
 {
     size_t bytes = strlen(path) + 1;
     global_mark *self = calloc(1, sizeof *self);
@@ -195,6 +201,7 @@ int global_mark_open(const char *path, const uuid_t device, tide_watermarks **ou
     }
     memcpy(self->path, path, bytes);
     self->base.backend = &backend;
+    self->peer = peer;
     uuid_copy(self->base.device, device);
     self->global = TIDE__NO_MARK;
     int rc = load(self);

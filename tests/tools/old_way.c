@@ -35,13 +35,16 @@ static int run(follower *f, tide_library *from, tide_library *to, tide_watermark
 {
     tide_session *server = NULL;
     tide_session *client = NULL;
+    tide_session_options options;
+    tide_session_options_init(&options);
+    options.prove = 0; /* digests would find the rows that are lost */
     int rc = tide_sync_attach(tide_library_sync(to), marks);
     if (rc == TIDE_OK) {
         rc = tide_session_open(tide_library_sync(from), NULL, &server);
     }
     if (rc == TIDE_OK) {
         tide_session_pause(server); /* it answers, and asks for nothing */
-        rc = tide_session_open(tide_library_sync(to), NULL, &client);
+        rc = tide_session_open(tide_library_sync(to), &options, &client);
     }
     if (rc == TIDE_OK) {
         rc = tide_pipe_open(server, NULL, &f->pipe);
@@ -77,7 +80,7 @@ static int follow(const char *from_path, const char *to_path, const char *mark_p
     }
     if (rc == TIDE_OK) {
         tide_sync_device(tide_library_sync(to), device);
-        rc = global_mark_open(mark_path, device, &marks);
+        rc = global_mark_open(mark_path, device, tide_library_sync(from), &marks);
     }
     if (rc == TIDE_OK) {
         rc = run(f, from, to, marks);
