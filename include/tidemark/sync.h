@@ -160,9 +160,10 @@ typedef struct tide_peer {
 typedef int tide_peer_fn(void *ctx, const tide_peer *peer);
 TIDE_API int tide_sync_peers(tide_sync *sync, tide_peer_fn *fn, void *ctx);
 
-/* Forgets a peer, with our marks on its feed and its acks: it no longer keeps deletions from being
- * pruned. If it comes back it is new, and reads everything. TIDE_OK; TIDE_ABSENT: it was not
- * registered. */
+/* Forgets a peer and its acks: it no longer keeps deletions from being pruned. If it comes back it
+ * is new, and reads everything where something was pruned meanwhile. Our marks on its feed stay:
+ * they say which of its rows were known here, and so were deleted if they are here no more. TIDE_OK;
+ * TIDE_ABSENT: it was not registered. */
 TIDE_API int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer);
 
 /* Forgets deletions that every registered peer has acknowledged; *pruned (may be NULL) is how many.

@@ -44,11 +44,12 @@ tide_time tide__apply_newest(const tide__apply *apply)
 int tide__apply_end(tide__apply *apply, int answer)
 {
     tide_sync *sync = apply->sync;
+    tide_time given = tide__apply_newest(apply);
     if (answer == TIDE_OK) {
         answer = tide__sql_run_made(
             sync->db,
             sqlite3_mprintf("UPDATE main.tidemark_state SET applying = 0, floor = max(floor, %lld)",
-                            (long long)apply->newest),
+                            (long long)(given > apply->newest ? given : apply->newest)),
             &sync->detail);
     }
     return tide__end(sync, answer);

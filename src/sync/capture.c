@@ -489,6 +489,14 @@ static int reconcile(tide_sync *sync, const tide__model *m, const char *next)
     return rc;
 }
 
+int tide__capture_reconcile(tide_sync *sync, const tide__model *m)
+{
+    char *next = tide__capture_next(m, "");
+    int rc = next == NULL ? TIDE_ENOMEM : reconcile(sync, m, next);
+    sqlite3_free(next);
+    return rc;
+}
+
 /* Whether rows may have changed for the others without a trigger that saw it: records are there,
  * and the triggers are not, or are of other columns. The head of the update trigger tells which;
  * with none there is no such trigger. */

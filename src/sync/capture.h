@@ -36,4 +36,8 @@ int tide__capture_install(tide_sync *sync, const tide__model *model);
  * nothing); to be freed with sqlite3_free. NULL: no memory. */
 char *tide__capture_next(const tide__model *model, const char *schema);
 
+/* Inside a write transaction: finds what changed without a trigger that saw it, rows that REPLACE
+ * took away among them, and gives it stamps and tombstones. */
+int tide__capture_reconcile(tide_sync *sync, const tide__model *model);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "sync/capture.h"
 #include "sync/engine.h"
 #include "sync/transaction.h"
 
@@ -154,38 +155,62 @@ int tide__digest_read(tide_sync *sync, tide__model *m, tide__digest *out, uint64
     return rc == TIDE_OK ? walk(sync, added, add, out, changed) : rc;
 }
 
-int tide__digest_recount(tide_sync *sync, tide__model *m, tide__digest *out)
+static int head_of(tide_sync *sync, tide__model *m, tide_time *out)
 {
-    sqlite3_stmt *all = m->statements[TIDE__SUM_NEW];
-    uint64_t looked = 0;
-    *out = (tide__digest){0, 0, 0};
-    (void)sqlite3_bind_int64(all, 1, TIDE_TIME_NONE);
-    return walk(sync, all, add, out, &looked);
+    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
+    int rc = tide__sql_step(statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        *out = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+    }
+    return rc;
+}
+
+static int write_digest(tide_sync *sync, tide__model *m, const tide__digest *digest, tide_time head)
+{
+    sqlite3_stmt *keep = m->statements[TIDE__SUM_KEEP];
+    (void)sqlite3_bind_int64(keep, 1, (sqlite3_int64)digest->count);
+    (void)sqlite3_bind_int64(keep, 2, (sqlite3_int64)digest->high);
+    (void)sqlite3_bind_int64(keep, 3, (sqlite3_int64)digest->low);
+    (void)sqlite3_bind_int64(keep, 4, head);
+    int rc = tide__sql_done(keep, &sync->detail);
+    return rc == TIDE_OK ? tide__sql_done(m->statements[TIDE__SUM_FORGET], &sync->detail) : rc;
 }
 
 /* Every change raises the head of the feed: while it stands, the digest does. */
 int tide__digest_keep(tide_sync *sync, tide__model *m, const tide__digest *digest, tide_time head)
 {
-    sqlite3_stmt *keep = m->statements[TIDE__SUM_KEEP];
     tide_time now = TIDE_TIME_NONE;
     int rc = tide__begin(sync, TIDE__APPLY);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = tide__sql_step(m->statements[TIDE__HEAD], &sync->detail);
-    if (rc == TIDE_OK) {
-        now = sqlite3_column_int64(m->statements[TIDE__HEAD], 0);
-        (void)sqlite3_reset(m->statements[TIDE__HEAD]);
-    }
+    rc = head_of(sync, m, &now);
     if (rc == TIDE_OK && now == head) {
-        (void)sqlite3_bind_int64(keep, 1, (sqlite3_int64)digest->count);
-        (void)sqlite3_bind_int64(keep, 2, (sqlite3_int64)digest->high);
-        (void)sqlite3_bind_int64(keep, 3, (sqlite3_int64)digest->low);
-        (void)sqlite3_bind_int64(keep, 4, head);
-        rc = tide__sql_done(keep, &sync->detail);
-        if (rc == TIDE_OK) {
-            rc = tide__sql_done(m->statements[TIDE__SUM_FORGET], &sync->detail);
-        }
+        rc = write_digest(sync, m, digest, head);
     }
     return tide__end(sync, rc);
+}
+
+static int recount(tide_sync *sync, tide__model *m)
+{
+    sqlite3_stmt *all = m->statements[TIDE__SUM_NEW];
+    tide__digest digest = {0, 0, 0};
+    tide_time head = 0;
+    uint64_t looked = 0;
+    int rc = tide__capture_reconcile(sync, m);
+    if (rc == TIDE_OK) {
+        (void)sqlite3_bind_int64(all, 1, TIDE_TIME_NONE);
+        rc = walk(sync, all, add, &digest, &looked);
+    }
+    if (rc == TIDE_OK) {
+        rc = head_of(sync, m, &head);
+    }
+    return rc == TIDE_OK ? write_digest(sync, m, &digest, head) : rc;
+}
+
+int tide__digest_recount(tide_sync *sync, tide__model *m)
+{
+    int rc = tide__begin(sync, TIDE__APPLY);
+    return rc == TIDE_OK ? tide__end(sync, recount(sync, m)) : rc;
 }

@@ -42,7 +42,8 @@ int tide__digest_read(struct tide_sync *sync, struct tide__model *model, tide__d
 int tide__digest_keep(struct tide_sync *sync, struct tide__model *model, const tide__digest *digest,
                       tide_time head);
 
-/* The same over every row, from nothing: for a check of what is kept. Inside a transaction. */
-int tide__digest_recount(struct tide_sync *sync, struct tide__model *model, tide__digest *out);
+/* Counts from nothing, in a transaction of its own, after capture has looked for what no trigger
+ * was told of (capture.h); and keeps that. */
+int tide__digest_recount(struct tide_sync *sync, struct tide__model *model);
 
 #endif

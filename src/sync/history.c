@@ -29,7 +29,7 @@ static int one_integer(tide_sync *sync, char *sql, tide_time otherwise, tide_tim
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
-/* The newest stamp of all that was ever captured, also of models that nobody has registered now. */
+/* The newest stamp of all that was ever captured, also of models that nobody registers now. */
 static int newest_stamp(tide_sync *sync, tide_time *out)
 {
     sqlite3_stmt *names = NULL;
@@ -140,40 +140,57 @@ static int is_earlier(tide_sync *sync, tide_time epoch, tide_time *ended)
 
 /* The marks' history against that of the rows. TIDE_OK: it is ours; TIDE_STALE: it is an earlier
  * one of ours; TIDE_CONFLICT: the rows are behind it. */
-static int compare(tide_sync *sync, const tide_mark *known, tide_time *newest)
+static int compare(tide_sync *sync, const tide_mark *known)
 {
+    tide_time floor = 0;
     tide_time ended = 0;
-    int rc = tide__history_load(sync);
-    if (rc == TIDE_OK) {
-        rc = newest_stamp(sync, newest);
-    }
+    int rc = one_integer(sync, sqlite3_mprintf("SELECT floor FROM main.tidemark_state"), 0, &floor);
     if (rc != TIDE_OK || known->watermark == TIDE_TIME_NONE) {
         return rc;
     }
     if (known->epoch == sync->epoch) {
-        return known->watermark > *newest ? TIDE_CONFLICT : TIDE_OK;
+        return known->watermark > floor ? TIDE_CONFLICT : TIDE_OK;
     }
     rc = is_earlier(sync, known->epoch, &ended);
     return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_CONFLICT : rc;
+}
+
+/* Inside a transaction: compares, and raises the floor to the newest stamp, whoever gave it. The
+ * floor is what the marks remember: rows that are written after a rollback have newer stamps than
+ * those that were lost, but do not raise it. */
+static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest, int *answer)
+{
+    int rc = tide__history_load(sync);
+    if (rc == TIDE_OK) {
+        *answer = compare(sync, known);
+        rc = *answer < 0 ? *answer : newest_stamp(sync, newest);
+    }
+    return rc != TIDE_OK
+               ? rc
+               : tide__sql_run_made(sync->db,
+                                    sqlite3_mprintf("UPDATE main.tidemark_state SET floor "
+                                                    "= %lld WHERE floor < %lld",
+                                                    (long long)*newest, (long long)*newest),
+                                    &sync->detail);
 }
 
 int tide__history_check(tide_sync *sync)
 {
     tide_mark known = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
     tide_time newest = 0;
+    int answer = TIDE_OK;
     if (sync->looked_back) {
         return TIDE_OK;
     }
     int rc = tide__marks_failed(sync, tide_watermarks_get_history(sync->marks, &known));
     rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
     if (rc == TIDE_OK) {
-        rc = tide__begin(sync, TIDE__READ);
+        rc = tide__begin(sync, TIDE__APPLY);
     }
     if (rc != TIDE_OK) {
         return rc;
     }
-    int answer = compare(sync, &known, &newest);
-    rc = tide__end(sync, answer < 0 ? answer : TIDE_OK);
+    rc = tide__end(sync, look_back(sync, &known, &newest, &answer));
     if (rc == TIDE_OK && answer == TIDE_CONFLICT) {
         rc = tide__history_renew(sync, NULL);
     } else if (rc == TIDE_OK && answer == TIDE_STALE) {
@@ -181,8 +198,6 @@ int tide__history_check(tide_sync *sync)
         notice(sync, OTHER_MARKS);
     }
     if (rc == TIDE_OK) {
-        atomic_store(&sync->unflushed,
-                     true); /* whoever wrote the newest row may not have flushed it */
         rc = tide__marks_failed(
             sync, tide_watermarks_raise_history(sync->marks, sync->epoch, newest, TIDE_DEFERRED));
     }

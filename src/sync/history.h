@@ -6,9 +6,9 @@
  * given in, and go with it.
  *
  * A rollback is noticed when the marks are first used, because they remember how far the rows had
- * got; and when a peer has seen more of our feed than there is. Then we are recovering: we serve
- * only others who are, until we have read everything anew from somebody who is not. So rows that we
- * lost come back, and deletions that we forgot are not undone elsewhere.
+ * got (tidemark_state.floor); and when a peer has seen more of our feed than there is. Then we are
+ * recovering: we serve only others who are, until we have read everything anew from somebody who is
+ * not. So rows that we lost come back, and deletions that we forgot are not undone elsewhere.
  */
 #ifndef TIDEMARK_SYNC_HISTORY_H
 #define TIDEMARK_SYNC_HISTORY_H

@@ -7,13 +7,13 @@
  *     PAGE   session, number, health, ranges, end
  *     NEWS   (nothing)
  *
- * question: [number, rows, bytes, health, wants], wants nil from one who does not know yet whom it
- * asks; want: [resource, after, epoch, generation, all]; range: [resource, after, upto, rows,
- * generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count, sum]; row:
- * [deleted, version, device, key, values ...]. A PAGE has the session and number of its question.
- * Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask for more
- * memory than the message is long, and every field is checked after. What is decoded points into
- * the message.
+ * question: [number, rows, bytes, health, recount, wants], wants nil from one who does not know yet
+ * whom it asks; want: [resource, after, epoch, generation, all]; range: [resource, after, upto,
+ * rows, generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count, sum];
+ * row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its
+ * question. Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask
+ * for more memory than the message is long, and every field is checked after. What is decoded
+ * points into the message.
  */
 #ifndef TIDEMARK_SYNC_MESSAGE_H
 #define TIDEMARK_SYNC_MESSAGE_H
@@ -58,6 +58,7 @@ typedef struct tide__question {
     uint32_t rows;
     uint32_t bytes;
     uint32_t health;
+    bool recount; /* digests shall be counted from nothing: they differed */
     bool wanting; /* false: wants are nil */
     size_t count;
     tide__want wants[TIDE_MODELS_MAX];

@@ -152,12 +152,8 @@ int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer)
                                                  text, text, text),
                                  &sync->detail));
     }
-    if (rc == TIDE_OK) {
-        rc = tide__marks_failed(sync, tide_watermarks_delete_acks(sync->marks, peer));
-    }
-    return rc == TIDE_OK
-               ? tide__marks_failed(sync, tide_watermarks_delete_peer(sync->marks, peer, NULL))
-               : rc;
+    return rc == TIDE_OK ? tide__marks_failed(sync, tide_watermarks_delete_acks(sync->marks, peer))
+                         : rc;
 }
 
 /* ---- pruning ------------------------------------------------------------------------------------ */

@@ -29,16 +29,11 @@ static int compare(tide_sync *sync, tide__model *m, const tide__range *range, ti
     return tide__digest_read(sync, m, digest, changed);
 }
 
-int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model)
+static int look(tide_sync *sync, tide__model *m, const tide__range *range)
 {
-    tide__model *m = tide__model_find(sync, range->resource.text, range->resource.length);
     tide__digest digest = {0, 0, 0};
     tide_time head = TIDE_TIME_NONE;
     uint64_t changed = 0;
-    *model = m;
-    if (m == NULL || !range->summed) {
-        return TIDE_OK;
-    }
     int rc = tide__begin(sync, TIDE__READ);
     if (rc == TIDE_OK) {
         rc = tide__end(sync, compare(sync, m, range, &head, &digest, &changed));
@@ -50,4 +45,19 @@ int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model)
         return rc;
     }
     return tide__digest_equal(&digest, &range->digest) ? TIDE_OK : TIDE_CONFLICT;
+}
+
+int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model)
+{
+    tide__model *m = tide__model_find(sync, range->resource.text, range->resource.length);
+    *model = m;
+    if (m == NULL || !range->summed) {
+        return TIDE_OK;
+    }
+    int rc = look(sync, m, range);
+    if (rc == TIDE_CONFLICT) { /* it may be ours that is wrong */
+        rc = tide__digest_recount(sync, m);
+        rc = rc == TIDE_OK ? look(sync, m, range) : rc;
+    }
+    return rc;
 }

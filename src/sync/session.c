@@ -45,6 +45,14 @@ enum {
     HELLO_HEARD /* a page has answered it: WANT will do */
 };
 
+/* What was done about digests that differ, each when the last did not help. */
+enum {
+    NO_DOUBT,
+    RECOUNTED, /* by both sides */
+    READ_AGAIN,
+    DIVERGED /* the user was told */
+};
+
 /* A question of the peer, with the names it points to. */
 typedef struct kept_question {
     tide__question question;
@@ -104,8 +112,8 @@ struct tide_session {
 
     bool owes_news; /* the peer was told to wait until we have recovered */
 
-    bool repaired[TIDE_MODELS_MAX]; /* by place: read again because the digests differed, */
-    bool diverged[TIDE_MODELS_MAX]; /* and they still do */
+    unsigned char doubt[TIDE_MODELS_MAX]; /* by place */
+    bool recount;                         /* the next question asks the peer to */
 
     size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
@@ -146,7 +154,8 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
         o = *options;
         if (o.size != sizeof o || o.page_rows < 1 || o.page_rows > PAGE_ROWS_MAX ||
             o.page_bytes < PAGE_BYTES_MIN || o.page_bytes > TIDE_MESSAGE_MAX_BYTES / 2 ||
-            o.retry_ms < 1 || o.prove > 1 || (o.peer != NULL && uuid_compare(o.peer, sync->device) == 0)) {
+            o.retry_ms < 1 || o.prove > 1 ||
+            (o.peer != NULL && uuid_compare(o.peer, sync->device) == 0)) {
             return tide__fail(&sync->detail, TIDE_EINVAL, "session: an option is out of its range");
         }
     }
@@ -246,6 +255,7 @@ static int make_question(tide_session *session, tide__question *question)
     question->rows = session->options.page_rows;
     question->bytes = session->options.page_bytes;
     question->health = session->sync->recovering ? TIDE__RECOVERING : TIDE__HEALTHY;
+    question->recount = session->recount;
     question->wanting = session->peer_known || session->peer_expected;
     question->count = 0;
     if (session->paused || !question->wanting) {
@@ -325,12 +335,27 @@ static bool covers_all(const tide_session *session)
     return named >= session->shared_count;
 }
 
+/* Where the asker doubts our digests. */
+static int recount(tide_sync *sync, const tide__question *question)
+{
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && question->recount && i < question->count; i++) {
+        const tide__name *name = &question->wants[i].resource;
+        tide__model *m = tide__model_find(sync, name->text, name->length);
+        rc = m == NULL ? TIDE_OK : tide__digest_recount(sync, m);
+    }
+    return rc;
+}
+
 static int send_page(tide_session *session)
 {
     tide__served served;
     tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
     const tide__question *question = &session->question.question;
-    int rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
+    int rc = recount(session->sync, question);
+    if (rc == TIDE_OK) {
+        rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
+    }
     if (rc == TIDE_OK && served.ahead) {
         rc = tide__history_renew(session->sync, "A peer has seen more of this device than is here: "
                                                 "everything is read again.");
@@ -524,40 +549,59 @@ static int hear_hello(tide_session *session, const tide__message *message)
     return note_epoch(session, message->epoch);
 }
 
-/* At the end of a round: whether the peer's rows are ours. *again: they are not, and are read again. */
+/* The digests of a model differ. *again: something is left to try. */
+static int doubt(tide_session *session, const tide__message *message, const tide__range *range,
+                 const tide__model *m, bool *again)
+{
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_DIVERGED,
+                        .peer = session->peer,
+                        .resource = m->resource};
+    unsigned char *stage = &session->doubt[m->place];
+    if (*stage == DIVERGED) {
+        return TIDE_OK;
+    }
+    ++*stage;
+    *again = *again || *stage != DIVERGED;
+    switch (*stage) {
+    case RECOUNTED: /* ours were when they were compared */
+        session->recount = true;
+        return TIDE_OK;
+    case READ_AGAIN:
+        session->news = true; /* so that the peer compares, too */
+        return tide__reading_begin(session->sync, session->peer, m, message->epoch, 0, &range->seen,
+                                   false);
+    default:
+        tide__emit(session->sync, &event);
+        return TIDE_OK;
+    }
+}
+
+/* At the end of a round: whether the peer's rows are ours. */
 static int prove(tide_session *session, const tide__message *message, bool *again)
 {
-    for (size_t i = 0; i < message->range_count; i++) {
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         tide__model *m = NULL;
-        int rc = tide__prove(session->sync, &message->ranges[i], &m);
-        if (rc < 0) {
-            return rc;
-        }
-        if (rc == TIDE_OK) { /* equal, or not to be compared now */
-            continue;
-        }
-        if (session->diverged[m->place]) {
-            continue;
-        }
-        if (session->repaired[m->place]) {
-            tide_event event = {.size = sizeof event,
-                                .kind = TIDE_EVENT_DIVERGED,
-                                .peer = session->peer,
-                                .resource = m->resource};
-            session->diverged[m->place] = true;
-            tide__emit(session->sync, &event);
-            continue;
-        }
-        session->repaired[m->place] = true;
-        session->news = true; /* so that the peer compares, too */
-        *again = true;
-        rc = tide__reading_begin(session->sync, session->peer, m, message->epoch, 0,
-                                 &message->ranges[i].seen, false);
-        if (rc != TIDE_OK) {
-            return rc;
+        const tide__range *range = &message->ranges[i];
+        rc = tide__prove(session->sync, range, &m);
+        if (rc == TIDE_CONFLICT) {
+            rc = doubt(session, message, range, m, again);
         }
     }
-    return TIDE_OK;
+    return rc;
+}
+
+/* Whether a peer that was read to its end makes up for what we lost: its rows can be relied on, and
+ * it has known ours. */
+static bool can_restore(const tide_session *session, const tide__message *message)
+{
+    bool known = false;
+    for (size_t i = 0; i < message->range_count; i++) {
+        known = known || message->ranges[i].seen.watermark != TIDE_TIME_NONE;
+    }
+    return known && message->health == TIDE__HEALTHY &&
+           message->range_count >= session->shared_count;
 }
 
 static int apply_page(tide_session *session, const tide__message *message)
@@ -573,8 +617,7 @@ static int apply_page(tide_session *session, const tide__message *message)
     for (size_t i = 0; i < message->range_count; i++) {
         carried += message->ranges[i].rows->size;
     }
-    if (message->end && !gap && message->health == TIDE__HEALTHY && session->sync->recovering &&
-        message->range_count >= session->shared_count) {
+    if (session->sync->recovering && message->end && !gap && can_restore(session, message)) {
         rc = tide__history_recovered(session->sync);
     }
     bool more = gap || carried > 0 || !message->end;
@@ -604,6 +647,7 @@ static int hear_page(tide_session *session, const tide__message *message)
     }
     session->has_rival = false;
     session->asked = false;
+    session->recount = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
     int rc = note_epoch(session, message->epoch);
@@ -771,7 +815,7 @@ size_t tide_session_diverged(const tide_session *session)
 {
     size_t count = 0;
     for (size_t i = 0; session != NULL && i < session->order_count; i++) {
-        count += session->diverged[session->order[i]->place];
+        count += session->doubt[session->order[i]->place] == DIVERGED;
     }
     return count;
 }
