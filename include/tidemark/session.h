@@ -38,12 +38,12 @@ enum {
 };
 
 typedef struct tide_session_options {
-    uint32_t size;             /* sizeof; set by tide_session_options_init */
-    uint32_t page_rows;        /* rows asked for at a time: 1 to 65536, default 500 */
-    uint32_t page_bytes;       /* about, 1 KiB to 32 MiB: default 256 KiB; one row always fits */
-    uint32_t retry_ms;         /* ask again after this long without an answer; default 2000 */
-    uint32_t prove;            /* 1, the default: compare digests when both sides have everything;
-                                  0: leave that out, to measure what it costs */
+    uint32_t size;       /* sizeof; set by tide_session_options_init */
+    uint32_t page_rows;  /* rows asked for at a time: 1 to 65536, default 500 */
+    uint32_t page_bytes; /* about, 1 KiB to 32 MiB: default 256 KiB; one row always fits */
+    uint32_t retry_ms;   /* ask again after this long without an answer; default 2000 */
+    uint32_t prove;      /* 1, the default: compare digests when both sides have everything;
+                            0: leave that out, to measure what it costs */
     uint32_t reserved;
     const unsigned char *peer; /* 16 bytes: accept no other; NULL: whoever answers */
 } tide_session_options;

@@ -162,8 +162,8 @@ TIDE_API int tide_sync_peers(tide_sync *sync, tide_peer_fn *fn, void *ctx);
 
 /* Forgets a peer and its acks: it no longer keeps deletions from being pruned. If it comes back it
  * is new, and reads everything where something was pruned meanwhile. Our marks on its feed stay:
- * they say which of its rows were known here, and so were deleted if they are here no more. TIDE_OK;
- * TIDE_ABSENT: it was not registered. */
+ * they say which of its rows were known here, and so were deleted if they are here no more.
+ * TIDE_OK; TIDE_ABSENT: it was not registered. */
 TIDE_API int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer);
 
 /* Forgets deletions that every registered peer has acknowledged; *pruned (may be NULL) is how many.
@@ -263,6 +263,17 @@ typedef struct tide_resource_info {
 } tide_resource_info;
 
 TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out);
+
+/* What two devices with the same rows of a resource have in common: how many are alive, and a sum
+ * over keys and versions in which the order does not matter. Sessions compare it by themselves. */
+typedef struct tide_digest {
+    uint64_t rows;
+    unsigned char sum[16];
+} tide_digest;
+
+/* Counts it from nothing: every row is looked at, and what no trigger was told of is found.
+ * TIDE_OK; TIDE_EMODEL. */
+TIDE_API int tide_sync_digest(tide_sync *sync, const char *resource, tide_digest *out);
 
 /* Copies one line about the last failure, as tide_detail does. */
 TIDE_API void tide_sync_detail(tide_sync *sync, char *text, size_t size);

@@ -48,6 +48,14 @@ int tide__peer_met(tide_sync *sync, const uuid_t peer, tide_time epoch)
     if (rc == TIDE_OK && known == epoch) {
         return TIDE_OK;
     }
+    if (rc == TIDE_OK && epoch < known) {
+        tide_event event = {.size = sizeof event,
+                            .kind = TIDE_EVENT_NOTICE,
+                            .peer = peer,
+                            .text = "A peer comes back with an earlier history: it was restored, or "
+                                    "lives twice."};
+        tide__emit(sync, &event);
+    }
     if (rc == TIDE_OK) {
         rc = tide__marks_failed(sync, tide_watermarks_delete_acks(sync->marks, peer));
     }

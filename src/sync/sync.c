@@ -15,6 +15,7 @@
 #include "base/key.h"
 #include "sync/apply.h"
 #include "sync/capture.h"
+#include "sync/digest.h"
 #include "sync/engine.h"
 #include "sync/history.h"
 #include "sync/model.h"
@@ -531,6 +532,28 @@ int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource
         info.head = info.head == 0 ? TIDE_TIME_NONE : info.head;
         (void)sqlite3_reset(head);
         *out = info;
+    }
+    return rc;
+}
+
+int tide_sync_digest(tide_sync *sync, const char *resource, tide_digest *out)
+{
+    tide__model *m = NULL;
+    tide__digest digest;
+    uint64_t changed = 0;
+    int rc = out == NULL ? TIDE_EINVAL : named(sync, resource, &m);
+    if (rc == TIDE_OK) {
+        rc = tide__digest_recount(sync, m);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__begin(sync, TIDE__READ);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__end(sync, tide__digest_read(sync, m, &digest, &changed));
+    }
+    if (rc == TIDE_OK) {
+        out->rows = digest.count;
+        tide__digest_pack(&digest, out->sum);
     }
     return rc;
 }
