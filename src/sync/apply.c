@@ -171,7 +171,8 @@ static int find(tide__apply *apply, tide__model *m, const tide_value *key, prese
     return TIDE_OK;
 }
 
-/* TIDE_OK: the change's (version, device) is larger than what is here; TIDE_STALE. */
+/* TIDE_OK: the change's (version, device) is larger than what is here, or it is the deletion of
+ * this very version; TIDE_STALE. */
 static int compare(tide__apply *apply, const tide_change *change, const present *here)
 {
     const unsigned char *device = NULL;
@@ -180,7 +181,11 @@ static int compare(tide__apply *apply, const tide_change *change, const present 
         return !known || change->version > here->version ? TIDE_OK : TIDE_STALE;
     }
     int rc = tide__device_uuid(apply->sync, here->device, &device);
-    return rc != TIDE_OK || uuid_compare(change->version_device, device) > 0 ? rc : TIDE_STALE;
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    int order = uuid_compare(change->version_device, device);
+    return order > 0 || (order == 0 && change->deleted && here->alive) ? TIDE_OK : TIDE_STALE;
 }
 
 static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)

@@ -3,6 +3,7 @@
 
 #include "sync/transaction.h"
 
+#define SEEN_AHEAD "A peer has seen more of this device than is here: everything is read again."
 #define ROLLED_BACK "The database is older than what was known of it: everything is read again."
 #define OTHER_MARKS                                                                                \
     "The marks belong to an earlier state of the database: everything is read again."
@@ -94,7 +95,7 @@ static int write_epoch(tide_sync *sync)
     return rc == TIDE_OK ? tide__history_load(sync) : rc;
 }
 
-int tide__history_renew(tide_sync *sync, const char *why)
+int tide__history_renew(tide_sync *sync, bool seen_ahead)
 {
     int rc = tide__begin(sync, TIDE__WRITE);
     if (rc == TIDE_OK) {
@@ -104,9 +105,24 @@ int tide__history_renew(tide_sync *sync, const char *why)
         rc = tide__marks_failed(sync, tide_watermarks_forget(sync->marks));
     }
     if (rc == TIDE_OK) {
-        notice(sync, why != NULL ? why : ROLLED_BACK);
+        notice(sync, seen_ahead ? SEEN_AHEAD : ROLLED_BACK);
     }
     return rc;
+}
+
+int tide__history_heed(tide_sync *sync, const tide__model *m, const tide_mark *seen)
+{
+    sqlite3_stmt *head = m->statements[TIDE__HEAD];
+    if (seen->watermark == TIDE_TIME_NONE || seen->epoch != sync->epoch) {
+        return TIDE_OK;
+    }
+    int rc = tide__sql_step(head, &sync->detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    bool ahead = seen->watermark > sqlite3_column_int64(head, 0);
+    (void)sqlite3_reset(head);
+    return ahead ? tide__history_renew(sync, true) : TIDE_OK;
 }
 
 int tide__history_recovered(tide_sync *sync)
@@ -192,7 +208,7 @@ int tide__history_check(tide_sync *sync)
     }
     rc = tide__end(sync, look_back(sync, &known, &newest, &answer));
     if (rc == TIDE_OK && answer == TIDE_CONFLICT) {
-        rc = tide__history_renew(sync, NULL);
+        rc = tide__history_renew(sync, false);
     } else if (rc == TIDE_OK && answer == TIDE_STALE) {
         rc = tide__marks_failed(sync, tide_watermarks_forget(sync->marks));
         notice(sync, OTHER_MARKS);
@@ -205,19 +221,7 @@ int tide__history_check(tide_sync *sync)
     return rc < 0 ? rc : TIDE_OK;
 }
 
-int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound)
+tide_time tide__history_bound(const tide_sync *sync, const tide_mark *seen)
 {
-    tide_time ended = 0;
-    *bound = seen->watermark;
-    if (seen->watermark == TIDE_TIME_NONE || seen->epoch == sync->epoch) {
-        return TIDE_OK;
-    }
-    int rc = is_earlier(sync, seen->epoch, &ended);
-    if (rc == TIDE_OK) {
-        *bound = seen->watermark < ended ? seen->watermark : ended;
-    } else if (rc == TIDE_ABSENT) {
-        *bound = TIDE_TIME_NONE;
-        rc = TIDE_OK;
-    }
-    return rc;
+    return seen->epoch == sync->epoch ? seen->watermark : TIDE_TIME_NONE;
 }

@@ -22,14 +22,19 @@ int tide__history_check(tide_sync *sync);
 /* Inside a transaction: epoch and recovering as the database has them, whoever changed them. */
 int tide__history_load(tide_sync *sync);
 
-/* Our rows are not what others have seen: a new epoch, and no marks. In transactions of its own. */
-int tide__history_renew(tide_sync *sync, const char *notice);
+/* Our rows are not what others have seen: a new epoch, and no marks. In transactions of its own.
+ * `seen_ahead`: a peer has said so, not our marks. */
+int tide__history_renew(tide_sync *sync, bool seen_ahead);
+
+/* A peer's mark on our feed of a model is `seen`. Where that is beyond our head, renews. */
+int tide__history_heed(tide_sync *sync, const tide__model *model, const tide_mark *seen);
 
 /* Everything has been read anew from a peer whose rows can be relied on. */
 int tide__history_recovered(tide_sync *sync);
 
 /* How much of our present rows a peer has seen whose mark on our feed is `seen`: up to this stamp,
- * or TIDE_TIME_NONE. Inside a transaction. */
-int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound);
+ * or TIDE_TIME_NONE. Of an earlier epoch it says nothing: a row that is at an old stamp again may
+ * have moved on before the peer came to it. */
+tide_time tide__history_bound(const tide_sync *sync, const tide_mark *seen);
 
 #endif

@@ -211,18 +211,17 @@ static bool get_value(const msgpack_object *o, tide_value *out)
 static bool get_question(const msgpack_object *o, tide__question *out)
 {
     const msgpack_object_array *a = array_of(o);
-    if (a == NULL || a->size != 6 || !get_uint32(&a->ptr[0], 0, UINT32_MAX, &out->number) ||
+    if (a == NULL || a->size != 5 || !get_uint32(&a->ptr[0], 0, UINT32_MAX, &out->number) ||
         !get_uint32(&a->ptr[1], 1, 65536, &out->rows) ||
         !get_uint32(&a->ptr[2], 1, TIDE_MESSAGE_MAX_BYTES, &out->bytes) ||
-        !get_uint32(&a->ptr[3], TIDE__HEALTHY, TIDE__RECOVERING, &out->health) ||
-        !get_bool(&a->ptr[4], &out->recount)) {
+        !get_uint32(&a->ptr[3], TIDE__HEALTHY, TIDE__RECOVERING, &out->health)) {
         return false;
     }
-    out->wanting = a->ptr[5].type != MSGPACK_OBJECT_NIL;
+    out->wanting = a->ptr[4].type != MSGPACK_OBJECT_NIL;
     if (!out->wanting) {
         return true;
     }
-    const msgpack_object_array *wants = array_of(&a->ptr[5]);
+    const msgpack_object_array *wants = array_of(&a->ptr[4]);
     if (wants == NULL || wants->size > TIDE_MODELS_MAX) {
         return false;
     }
@@ -230,9 +229,10 @@ static bool get_question(const msgpack_object *o, tide__question *out)
     for (size_t i = 0; i < out->count; i++) {
         const msgpack_object_array *w = array_of(&wants->ptr[i]);
         tide__want *want = &out->wants[i];
-        if (w == NULL || w->size != 5 || !get_resource(&w->ptr[0], &want->resource) ||
+        if (w == NULL || w->size != 6 || !get_resource(&w->ptr[0], &want->resource) ||
             !get_time(&w->ptr[1], &want->after) || !get_time(&w->ptr[2], &want->epoch) ||
-            !get_time(&w->ptr[3], &want->generation) || !get_bool(&w->ptr[4], &want->all)) {
+            !get_time(&w->ptr[3], &want->generation) || !get_bool(&w->ptr[4], &want->all) ||
+            !get_uint32(&w->ptr[5], 0, TIDE__DOUBT_MAX, &want->doubt)) {
             return false;
         }
     }
@@ -506,12 +506,11 @@ void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t li
 
 void tide__pack_question(msgpack_packer *p, const tide__question *question)
 {
-    (void)msgpack_pack_array(p, 6);
+    (void)msgpack_pack_array(p, 5);
     (void)msgpack_pack_uint32(p, question->number);
     (void)msgpack_pack_uint32(p, question->rows);
     (void)msgpack_pack_uint32(p, question->bytes);
     (void)msgpack_pack_uint32(p, question->health);
-    tide__pack_bool(p, question->recount);
     if (!question->wanting) {
         (void)msgpack_pack_nil(p);
         return;
@@ -519,12 +518,13 @@ void tide__pack_question(msgpack_packer *p, const tide__question *question)
     (void)msgpack_pack_array(p, question->count);
     for (size_t i = 0; i < question->count; i++) {
         const tide__want *want = &question->wants[i];
-        (void)msgpack_pack_array(p, 5);
+        (void)msgpack_pack_array(p, 6);
         tide__pack_text(p, want->resource.text, want->resource.length);
         tide__pack_time(p, want->after);
         tide__pack_time(p, want->epoch);
         tide__pack_time(p, want->generation);
         tide__pack_bool(p, want->all);
+        (void)msgpack_pack_uint32(p, want->doubt);
     }
 }
 

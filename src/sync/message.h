@@ -7,10 +7,10 @@
  *     PAGE   session, number, health, ranges, end
  *     NEWS   (nothing)
  *
- * question: [number, rows, bytes, health, recount, wants], wants nil from one who does not know yet
- * whom it asks; want: [resource, after, epoch, generation, all]; range: [resource, after, upto,
- * rows, generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count, sum];
- * row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its
+ * question: [number, rows, bytes, health, wants], wants nil from one who does not know yet
+ * whom it asks; want: [resource, after, epoch, generation, all, doubt]; range: [resource, after,
+ * upto, rows, generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count,
+ * sum]; row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its
  * question. Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask
  * for more memory than the message is long, and every field is checked after. What is decoded
  * points into the message.
@@ -45,12 +45,21 @@ enum {
     TIDE__WAIT = 2        /* and so it serves nobody who is healthy (PAGE) */
 };
 
+/* What was done about digests that differ, each when the last did not help. */
+enum {
+    TIDE__NO_DOUBT,
+    TIDE__RECOUNT,    /* ours was counted from nothing; the peer shall do so, too */
+    TIDE__READ_AGAIN, /* everything is read again, or has been */
+    TIDE__DOUBT_MAX = TIDE__READ_AGAIN
+};
+
 typedef struct tide__want {
     tide__name resource;
     tide_time after;      /* TIDE_TIME_NONE: from the beginning */
     tide_time epoch;      /* of the feed that `after` counts; TIDE_TIME_NONE: none */
     tide_time generation; /* of the full read this goes on with; TIDE_TIME_NONE: it is none */
     bool all;             /* also the rows that came from the asker */
+    uint32_t doubt;
 } tide__want;
 
 typedef struct tide__question {
@@ -58,7 +67,6 @@ typedef struct tide__question {
     uint32_t rows;
     uint32_t bytes;
     uint32_t health;
-    bool recount; /* digests shall be counted from nothing: they differed */
     bool wanting; /* false: wants are nil */
     size_t count;
     tide__want wants[TIDE_MODELS_MAX];

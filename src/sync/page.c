@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sync/apply.h"
+#include "sync/history.h"
 #include "sync/reading.h"
 
 #define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
@@ -169,6 +170,9 @@ static int begin_readings(page *p)
         const tide__range *range = &p->message->ranges[i];
         const judged *j = &p->judged[i];
         if (j->rescan) {
+            rc = tide__history_heed(p->sync, j->model, &range->seen);
+        }
+        if (rc == TIDE_OK && j->rescan) {
             rc = tide__reading_begin(p->sync, p->peer, j->model, p->message->epoch,
                                      range->generation, &range->seen,
                                      !j->full || j->reading.sweeping);

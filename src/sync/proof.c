@@ -29,7 +29,7 @@ static int compare(tide_sync *sync, tide__model *m, const tide__range *range, ti
     return tide__digest_read(sync, m, digest, changed);
 }
 
-static int look(tide_sync *sync, tide__model *m, const tide__range *range)
+static int look(tide_sync *sync, tide__model *m, const tide__range *range, bool *compared)
 {
     tide__digest digest = {0, 0, 0};
     tide_time head = TIDE_TIME_NONE;
@@ -44,20 +44,22 @@ static int look(tide_sync *sync, tide__model *m, const tide__range *range)
     if (rc != TIDE_OK || head == TIDE_TIME_NONE) {
         return rc;
     }
+    *compared = true;
     return tide__digest_equal(&digest, &range->digest) ? TIDE_OK : TIDE_CONFLICT;
 }
 
-int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model)
+int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model, bool *compared)
 {
     tide__model *m = tide__model_find(sync, range->resource.text, range->resource.length);
     *model = m;
+    *compared = false;
     if (m == NULL || !range->summed) {
         return TIDE_OK;
     }
-    int rc = look(sync, m, range);
+    int rc = look(sync, m, range, compared);
     if (rc == TIDE_CONFLICT) { /* it may be ours that is wrong */
         rc = tide__digest_recount(sync, m);
-        rc = rc == TIDE_OK ? look(sync, m, range) : rc;
+        rc = rc == TIDE_OK ? look(sync, m, range, compared) : rc;
     }
     return rc;
 }

@@ -9,8 +9,8 @@
 #include "sync/engine.h"
 #include "sync/message.h"
 
-/* A range of the last page of a round. TIDE_OK: equal, or not to be compared now; TIDE_CONFLICT:
- * they differ, and *model says in what. */
-int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model);
+/* A range of the last page of a round; *model is whose. TIDE_OK: equal, or not to be compared now,
+ * which *compared tells; TIDE_CONFLICT: they differ, also after ours was counted from nothing. */
+int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model, bool *compared);
 
 #endif

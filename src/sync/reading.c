@@ -100,12 +100,10 @@ int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m
         return rc;
     }
     if (sweeping) {
-        rc = tide__history_bound(sync, seen, &reading.bound);
-        if (rc == TIDE_OK) {
-            rc = may_sweep(sync, peer, m, epoch, reading.bound);
-            reading.listing = rc == TIDE_OK;
-            rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
-        }
+        reading.bound = tide__history_bound(sync, seen);
+        rc = may_sweep(sync, peer, m, epoch, reading.bound);
+        reading.listing = rc == TIDE_OK;
+        rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
     }
     if (rc == TIDE_OK) {
         rc = write_begin(sync, peer, m, &reading);
@@ -148,10 +146,15 @@ int tide__reading_move(tide_sync *sync, const uuid_t peer, const tide__model *m,
     " FROM main.\"tidemark_%w_rows\" r WHERE (r.stamp <= %lld OR r.source = %lld) AND NOT EXISTS " \
     "(SELECT 1 FROM main.tidemark_listed l WHERE l.peer = %Q AND l.resource = %Q AND l.key = r.key)"
 
+/* Row, tombstone, record: so each statement still finds what the sweep takes. */
 static int sweep(tide_sync *sync, const char *peer, tide__model *m, tide_time bound,
                  sqlite3_int64 source, uint64_t *swept)
 {
     const char *r = m->resource;
+    char *next = tide__capture_next(m, "main.");
+    if (next == NULL) {
+        return TIDE_ENOMEM;
+    }
     int rc = tide__sql_run_made(
         sync->db,
         sqlite3_mprintf("DELETE FROM main.\"%w\" WHERE \"%w\" IN (SELECT r.row" UNLISTED ")",
@@ -159,22 +162,15 @@ static int sweep(tide_sync *sync, const char *peer, tide__model *m, tide_time bo
         &sync->detail);
     if (rc == TIDE_OK) {
         *swept = (uint64_t)sqlite3_changes(sync->db);
+        rc = tide__sql_run_made(
+            sync->db,
+            sqlite3_mprintf(
+                "INSERT OR REPLACE INTO main.\"tidemark_%w_gone\" SELECT r.key, (SELECT %s) + "
+                "row_number() OVER (ORDER BY r.stamp), ifnull(r.version, r.stamp), "
+                "r.device, 0" UNLISTED,
+                r, next, r, (long long)bound, (long long)source, peer, r),
+            &sync->detail);
     }
-    if (rc != TIDE_OK || *swept == 0) {
-        return rc;
-    }
-    /* The newest stamp must not fall, and everybody's mark must lie below. */
-    char *next = tide__capture_next(m, "main.");
-    rc = next == NULL ? TIDE_ENOMEM
-                      : tide__sql_run_made(
-                            sync->db,
-                            sqlite3_mprintf("UPDATE main.tidemark_resources SET pruned = %s WHERE "
-                                            "resource = %Q;"
-                                            "UPDATE main.tidemark_state SET floor = max(floor, "
-                                            "(SELECT pruned FROM main.tidemark_resources WHERE "
-                                            "resource = %Q));",
-                                            next, r, r),
-                            &sync->detail);
     sqlite3_free(next);
     if (rc == TIDE_OK) {
         rc = tide__sql_run_made(

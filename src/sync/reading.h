@@ -8,8 +8,9 @@
  * begins the mark is taken away, so that after a crash it begins again or goes on, and nothing is
  * taken for read.
  *
- * Rows that go this way leave no tombstone; so `pruned` rises above everything, and who follows us
- * reads everything, too.
+ * A row that goes this way leaves a tombstone of its own version, and at equal versions the
+ * deletion wins: so those who have it from us hear of it, and a newer version, which the peer did
+ * not know, wins over it.
  */
 #ifndef TIDEMARK_SYNC_READING_H
 #define TIDEMARK_SYNC_READING_H

@@ -45,12 +45,11 @@ enum {
     HELLO_HEARD /* a page has answered it: WANT will do */
 };
 
-/* What was done about digests that differ, each when the last did not help. */
+/* What comes after TIDE__READ_AGAIN when digests still differ. */
 enum {
-    NO_DOUBT,
-    RECOUNTED, /* by both sides */
-    READ_AGAIN,
-    DIVERGED /* the user was told */
+    WAITING = TIDE__READ_AGAIN + 1, /* the peer was told, and may be reading again itself */
+    LAST_LOOK,                      /* it has done what it can */
+    DIVERGED                        /* the user was told */
 };
 
 /* A question of the peer, with the names it points to. */
@@ -112,8 +111,8 @@ struct tide_session {
 
     bool owes_news; /* the peer was told to wait until we have recovered */
 
-    unsigned char doubt[TIDE_MODELS_MAX]; /* by place */
-    bool recount;                         /* the next question asks the peer to */
+    unsigned char doubt[TIDE_MODELS_MAX]; /* by place: how far we are with digests that differ */
+    uint32_t doubt_number;                /* the peer's last question when we began WAITING */
 
     size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
@@ -255,7 +254,6 @@ static int make_question(tide_session *session, tide__question *question)
     question->rows = session->options.page_rows;
     question->bytes = session->options.page_bytes;
     question->health = session->sync->recovering ? TIDE__RECOVERING : TIDE__HEALTHY;
-    question->recount = session->recount;
     question->wanting = session->peer_known || session->peer_expected;
     question->count = 0;
     if (session->paused || !question->wanting) {
@@ -339,9 +337,11 @@ static bool covers_all(const tide_session *session)
 static int recount(tide_sync *sync, const tide__question *question)
 {
     int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && question->recount && i < question->count; i++) {
-        const tide__name *name = &question->wants[i].resource;
-        tide__model *m = tide__model_find(sync, name->text, name->length);
+    for (size_t i = 0; rc == TIDE_OK && i < question->count; i++) {
+        const tide__want *want = &question->wants[i];
+        tide__model *m = want->doubt == TIDE__RECOUNT
+                             ? tide__model_find(sync, want->resource.text, want->resource.length)
+                             : NULL;
         rc = m == NULL ? TIDE_OK : tide__digest_recount(sync, m);
     }
     return rc;
@@ -357,8 +357,7 @@ static int send_page(tide_session *session)
         rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
     }
     if (rc == TIDE_OK && served.ahead) {
-        rc = tide__history_renew(session->sync, "A peer has seen more of this device than is here: "
-                                                "everything is read again.");
+        rc = tide__history_renew(session->sync, true);
         session->ask = true;
         if (rc == TIDE_OK) {
             rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out,
@@ -471,6 +470,22 @@ static void copy_question(kept_question *kept, const tide__question *question)
     }
 }
 
+/* The peer's question shows that it doubts no more, or has read everything again. */
+static void look_again(tide_session *session, const tide__question *question)
+{
+    for (size_t i = 0; i < question->count; i++) {
+        const tide__want *want = &question->wants[i];
+        const tide__model *m =
+            tide__model_find(session->sync, want->resource.text, want->resource.length);
+        bool done = want->doubt != TIDE__RECOUNT && want->generation == TIDE_TIME_NONE;
+        if (m != NULL && done && session->doubt[m->place] == WAITING &&
+            question->number != session->doubt_number) {
+            session->doubt[m->place] = LAST_LOOK;
+            session->ask = !session->paused;
+        }
+    }
+}
+
 /* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One
  * that was overtaken says nothing about where the peer stands now. */
 static void keep_question(tide_session *session, const tide__question *question)
@@ -488,6 +503,7 @@ static void keep_question(tide_session *session, const tide__question *question)
     session->questioned = true;
     copy_question(&session->question, question);
     session->answer = question->wanting; /* by an empty page where it asks for nothing */
+    look_again(session, question);
 }
 
 /* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing
@@ -549,7 +565,7 @@ static int hear_hello(tide_session *session, const tide__message *message)
     return note_epoch(session, message->epoch);
 }
 
-/* The digests of a model differ. *again: something is left to try. */
+/* The digests of a model differ. *again: there is something to try that begins with a question. */
 static int doubt(tide_session *session, const tide__message *message, const tide__range *range,
                  const tide__model *m, bool *again)
 {
@@ -558,21 +574,26 @@ static int doubt(tide_session *session, const tide__message *message, const tide
                         .peer = session->peer,
                         .resource = m->resource};
     unsigned char *stage = &session->doubt[m->place];
-    if (*stage == DIVERGED) {
-        return TIDE_OK;
-    }
-    ++*stage;
-    *again = *again || *stage != DIVERGED;
     switch (*stage) {
-    case RECOUNTED: /* ours were when they were compared */
-        session->recount = true;
+    case TIDE__NO_DOUBT:
+        *stage = TIDE__RECOUNT; /* ours was, when they were compared */
+        *again = true;
         return TIDE_OK;
-    case READ_AGAIN:
-        session->news = true; /* so that the peer compares, too */
+    case TIDE__RECOUNT:
+        *stage = TIDE__READ_AGAIN;
+        *again = true;
         return tide__reading_begin(session->sync, session->peer, m, message->epoch, 0, &range->seen,
                                    false);
-    default:
+    case TIDE__READ_AGAIN:
+        *stage = WAITING;
+        session->doubt_number = session->question.question.number;
+        session->news = true; /* so that the peer asks and compares */
+        return TIDE_OK;
+    case LAST_LOOK:
+        *stage = DIVERGED;
         tide__emit(session->sync, &event);
+        return TIDE_OK;
+    default:
         return TIDE_OK;
     }
 }
@@ -584,9 +605,12 @@ static int prove(tide_session *session, const tide__message *message, bool *agai
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         tide__model *m = NULL;
         const tide__range *range = &message->ranges[i];
-        rc = tide__prove(session->sync, range, &m);
+        bool compared = false;
+        rc = tide__prove(session->sync, range, &m, &compared);
         if (rc == TIDE_CONFLICT) {
             rc = doubt(session, message, range, m, again);
+        } else if (rc == TIDE_OK && compared && session->doubt[m->place] != DIVERGED) {
+            session->doubt[m->place] = TIDE__NO_DOUBT;
         }
     }
     return rc;
@@ -647,7 +671,6 @@ static int hear_page(tide_session *session, const tide__message *message)
     }
     session->has_rival = false;
     session->asked = false;
-    session->recount = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
     int rc = note_epoch(session, message->epoch);

@@ -95,9 +95,13 @@ START_TEST(a_newer_version_is_written_and_an_older_is_stale)
     items_are(&a, "x five 5");
     ck_assert_int_eq(apply(&a, "x", "six", 6, peer), TIDE_OK);
     items_are(&a, "x six 6");
+    ck_assert_int_eq(apply(&a, "x", NULL, 5, peer), TIDE_STALE);
+    ck_assert_int_eq(apply(&a, "x", NULL, 6, peer),
+                     TIDE_OK); /* the deletion of this very version */
+    items_are(&a, "");
+    ck_assert_int_eq(apply(&a, "x", "six", 6, peer), TIDE_STALE);
     ck_assert_int_eq(apply(&a, "x", NULL, 6, peer), TIDE_STALE);
     ck_assert_int_eq(apply(&a, "x", NULL, 7, peer), TIDE_OK);
-    items_are(&a, "");
     ck_assert_int_eq(apply(&a, "x", "late", 7, peer), TIDE_STALE);
     ck_assert_int_eq(apply(&a, "x", "late", 6, peer), TIDE_STALE);
     ck_assert_int_eq(apply(&a, "x", NULL, 7, peer), TIDE_STALE);

@@ -169,9 +169,16 @@ static bool carry(side *from, side *to)
 static unsigned talk(side *x, side *y)
 {
     unsigned messages = 0;
+    uuid_t peers[2];
+    tide_session_options options;
 
-    ck_assert_int_eq(tide_session_open(sync_of(x), NULL, &x->session), TIDE_OK);
-    ck_assert_int_eq(tide_session_open(sync_of(y), NULL, &y->session), TIDE_OK);
+    tide_session_options_init(&options);
+    test_uuid(peers[0], x->number);
+    test_uuid(peers[1], y->number);
+    options.peer = peers[1];
+    ck_assert_int_eq(tide_session_open(sync_of(x), &options, &x->session), TIDE_OK);
+    options.peer = peers[0];
+    ck_assert_int_eq(tide_session_open(sync_of(y), &options, &y->session), TIDE_OK);
     while (messages < 1000) {
         unsigned before = messages;
         messages += carry(x, y);

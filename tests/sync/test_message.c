@@ -172,11 +172,11 @@ static int decode_words(const char *text)
 }
 
 static const char *const good[] = {
-    "[1 2 LIB DEV 3 5 [] [0 1 1 0 false nil]]",
-    "[1 2 LIB DEV 3 5 [['item' ['uuid' 'name']]] [0 500 262144 0 false [['item' nil nil nil false]]]]",
-    "[1 2 LIB DEV 3 -5 [[STR64 []]] [4294967295 65536 67108864 0 false []]]",
-    "[2 2 LIB DEV 3 0 [0 1 1 0 false []]]",
-    "[2 2 LIB DEV 3 9223372036854775807 [0 1 1 0 false [['item' 7 8 nil false] ['item' -9223372036854775807 nil nil false]]]]",
+    "[1 2 LIB DEV 3 5 [] [0 1 1 0 nil]]",
+    "[1 2 LIB DEV 3 5 [['item' ['uuid' 'name']]] [0 500 262144 0 [['item' nil nil nil false 0]]]]",
+    "[1 2 LIB DEV 3 -5 [[STR64 []]] [4294967295 65536 67108864 0 []]]",
+    "[2 2 LIB DEV 3 0 [0 1 1 0 []]]",
+    "[2 2 LIB DEV 3 9223372036854775807 [0 1 1 0 [['item' 7 8 nil false 0] ['item' -9223372036854775807 nil nil false 0]]]]",
     "[3 2 LIB DEV 3 5 9 0 0 [] true]",
     "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil false nil nil]] false]",
     "[3 2 LIB DEV 3 5 9 0 0 [['item' 7 7 [] nil false nil nil]] true]",
@@ -236,43 +236,43 @@ static const char *const bad[] = {
     "[2 2 LIB DEV 3 5 nil]",
     "[2 2 LIB DEV 3 5 []]",
     "[2 2 LIB DEV 3 5 [0 1 1]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 [] false 1]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false []] 1]",
-    "[2 2 LIB DEV 3 5 [-1 1 1 0 false []]]",
-    "[2 2 LIB DEV 3 5 [4294967296 1 1 0 false []]]",
-    "[2 2 LIB DEV 3 5 [0 0 1 0 false []]]",
-    "[2 2 LIB DEV 3 5 [0 65537 1 0 false []]]",
-    "[2 2 LIB DEV 3 5 [0 1 0 0 false []]]",
-    "[2 2 LIB DEV 3 5 [0 1 67108865 0 false []]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false true]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [nil]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [[]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 2 false []]]", /* nobody asks in that state */
-    "[2 2 LIB DEV 3 5 [0 1 1 nil false []]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' nil nil nil nil]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' nil nil 1.5f false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' nil]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' nil nil nil]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['' nil nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [[STR65 nil nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [[x'61' nil nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' 'x' nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' 1.5f nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' -9223372036854775808 nil nil false]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 false [['item' nil 9223372036854775808 nil false]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 [] 1]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 []] 1]",
+    "[2 2 LIB DEV 3 5 [-1 1 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [4294967296 1 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 0 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 65537 1 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 0 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 67108865 0 []]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 true]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [nil]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 2 []]]", /* nobody asks in that state */
+    "[2 2 LIB DEV 3 5 [0 1 1 nil []]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil nil 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil 1.5f false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['' nil nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[STR65 nil nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [[x'61' nil nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 'x' nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 1.5f nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' -9223372036854775808 nil nil false 0]]]]",
+    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil 9223372036854775808 nil false 0]]]]",
     /* offers */
-    "[1 2 LIB DEV 3 5 nil [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [[]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 ['item'] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['item']] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['item' nil]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['item' [1]]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['item' [x'61']]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['' []]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [[STR65 []]] [0 1 1 0 false []]]",
-    "[1 2 LIB DEV 3 5 [['item' [] []]] [0 1 1 0 false []]]",
+    "[1 2 LIB DEV 3 5 nil [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [[]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 ['item'] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item']] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' nil]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [1]]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [x'61']]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['' []]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [[STR65 []]] [0 1 1 0 []]]",
+    "[1 2 LIB DEV 3 5 [['item' [] []]] [0 1 1 0 []]]",
     "[1 2 LIB DEV 3 5 []]",
-    "[1 2 LIB DEV 3 5 [] [0 1 1 0 false []] 1]",
+    "[1 2 LIB DEV 3 5 [] [0 1 1 0 []] 1]",
     /* pages */
     "[3 2 LIB DEV 3 5 9 0 0 []]",
     "[3 2 LIB DEV 3 5 9 0 0 [] nil]",
@@ -355,8 +355,8 @@ END_TEST
 START_TEST(the_fields_arrive)
 {
     tide__buffer buffer = words("[1 2 LIB DEV 3 -7 [['item' ['uuid' 'name']] ['place' ['uuid']]]"
-                                " [9 20 3000 1 true [['place' nil nil nil false]"
-                                " ['item' -5 8 6 true]]]]");
+                                " [9 20 3000 1 [['place' nil nil nil false 0]"
+                                " ['item' -5 8 6 true 2]]]]");
     uuid_t uuid;
 
     ck_assert_int_eq(tide__message_decode(&message, buffer.bytes, buffer.size, &detail), TIDE_OK);
@@ -375,7 +375,7 @@ START_TEST(the_fields_arrive)
     ck_assert_uint_eq(message.question.rows, 20);
     ck_assert_uint_eq(message.question.bytes, 3000);
     ck_assert_uint_eq(message.question.health, TIDE__RECOVERING);
-    ck_assert(message.question.recount);
+    ck_assert_uint_eq(message.question.wants[1].doubt, TIDE__READ_AGAIN);
     ck_assert(message.question.wanting);
     ck_assert_uint_eq(message.question.count, 2);
     ck_assert_int_eq(message.question.wants[0].generation, TIDE_TIME_NONE);
@@ -439,12 +439,12 @@ END_TEST
 START_TEST(the_bytes_are_these)
 {
     static const unsigned char want[] = {
-        0x97, 2,    2,    0xc4, 16,   0,        1,    2,    3,   4,    5,    6,    7,    8,
-        9,    10,   11,   12,   13,   14,       15,   0xc4, 16,  16,   17,   18,   19,   20,
-        21,   22,   23,   24,   25,   26,       27,   28,   29,  30,   31,   0x2a, 0xcf, 0x17,
-        0xa6, 0x05, 0xdf, 0xb2, 0x2c, 0,        0,    0x96, 3,   0xcd, 0x01, 0xf4, 0xce, 0,
-        4,    0,    0,    0,    0xc2, 0x92,     0x95, 0xa4, 'i', 't',  'e',  'm',  0xc0, 0xc0,
-        0xc0, 0xc2, 0x95, 0xa1, 'p',  0x80 - 1, 0xff, 6,    0xc3};
+        0x97, 2,    2,    0xc4, 16,   0,        1,    2,    3,    4,    5,    6,    7,    8,
+        9,    10,   11,   12,   13,   14,       15,   0xc4, 16,   16,   17,   18,   19,   20,
+        21,   22,   23,   24,   25,   26,       27,   28,   29,   30,   31,   0x2a, 0xcf, 0x17,
+        0xa6, 0x05, 0xdf, 0xb2, 0x2c, 0,        0,    0x95, 3,    0xcd, 0x01, 0xf4, 0xce, 0,
+        4,    0,    0,    0,    0x92, 0x96,     0xa4, 'i',  't',  'e',  'm',  0xc0, 0xc0, 0xc0,
+        0xc2, 0,    0x96, 0xa1, 'p',  0x80 - 1, 0xff, 6,    0xc3, 1};
     tide__question question = {
         .number = 3, .rows = 500, .bytes = 262144, .wanting = true, .count = 2};
     tide__buffer buffer = {NULL, 0, 0, false};
@@ -455,10 +455,9 @@ START_TEST(the_bytes_are_these)
         library[i] = (unsigned char)i;
         from[i] = (unsigned char)(16 + i);
     }
-    question.recount = false;
     question.wants[0] =
-        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false};
-    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true};
+        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false, 0};
+    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1};
     tide__packer(&buffer, &packer);
     tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000));
     tide__pack_question(&packer, &question);
@@ -495,9 +494,9 @@ START_TEST(counts_have_limits)
         const char *head, *item, *tail;
         size_t most;
     } lists[] = {
-        {"[2 2 LIB DEV 3 5 [0 1 1 0 false [", "['item' nil nil nil false]", "]]]", TIDE_MODELS_MAX},
-        {"[1 2 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 0 false []]]", TIDE_MODELS_MAX},
-        {"[1 2 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 0 false []]]", TIDE_COLUMNS_MAX + 1},
+        {"[2 2 LIB DEV 3 5 [0 1 1 0 [", "['item' nil nil nil false 0]", "]]]", TIDE_MODELS_MAX},
+        {"[1 2 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
+        {"[1 2 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
         {"[3 2 LIB DEV 3 5 9 0 0 [", "['item' 1 2 [] nil false nil nil]", "] true]",
          TIDE_MODELS_MAX},
     };
