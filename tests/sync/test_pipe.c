@@ -432,9 +432,9 @@ START_TEST(an_error_of_the_far_side_is_told)
     tide_pipe *pipe;
 
     test_sql(a.db, "INSERT INTO item (uuid, name) VALUES ('x', 'X')");
-    test_marks_fail(b.marks, TEST_MARKS_ADVANCE, TIDE_ENOSPC, 0);
     test_session_start(&a, NULL);
     test_session_start(&b, NULL);
+    test_marks_fail(b.marks, TEST_MARKS_ADVANCE, TIDE_ENOSPC, 0);
     pipe = open_pipe(NULL);
     ck_assert_int_eq(tide_sync_exchange_watermarks_and_catchup(a.session, tide_pipe_transport(pipe)),
                      TIDE_ECLOSED);
@@ -448,9 +448,9 @@ START_TEST(an_error_of_the_near_side_is_answered)
     tide_pipe *pipe;
 
     test_sql(b.db, "INSERT INTO item (uuid, name) VALUES ('x', 'X')");
-    test_marks_fail(a.marks, TEST_MARKS_ADVANCE, TIDE_EIO, 0);
     test_session_start(&a, NULL);
     test_session_start(&b, NULL);
+    test_marks_fail(a.marks, TEST_MARKS_ADVANCE, TIDE_EIO, 0);
     pipe = open_pipe(NULL);
     ck_assert_int_eq(
         tide_sync_exchange_watermarks_and_catchup(a.session, tide_pipe_transport(pipe)), TIDE_EIO);
