@@ -24,12 +24,19 @@ extern "C" {
 #define TIDE_MODEL_NAME_MAX 64   /* bytes of a model's resource name: a-z, 0-9, '_' */
 
 enum {
-    TIDE_DEVICE_OWNED = 0, /* a row is changed only on the device that made it; the engine relies on
-                              that and does not enforce it: the larger version wins here too */
+    TIDE_DEVICE_OWNED = 0, /* a row is changed only by its owner, the device that made it */
     TIDE_SHARED = 1        /* any device changes any row; the larger version wins everywhere */
 };
 
-/* All pointers are borrowed during tide_sync_register only. */
+/* Ownership. The owner of a device-owned row is the device that made the version which is here,
+ * alive or deleted. A statement of this device that changes, deletes or makes again a row of
+ * another device's fails ("tidemark: RESOURCE belongs to another device",
+ * SQLITE_CONSTRAINT_TRIGGER), and nothing of it stays; columns that do not travel may be changed. A
+ * peer's change of a row of a third device's is refused with TIDE_EOWNER and, in a session, parked
+ * (tidemark/sync.h), so it spreads no further. Rows found when the model is registered count as
+ * made here.
+ *
+ * All pointers are borrowed during tide_sync_register only. */
 typedef struct tide_model {
     uint32_t size;        /* sizeof(tide_model) */
     uint32_t ownership;   /* TIDE_DEVICE_OWNED or TIDE_SHARED */

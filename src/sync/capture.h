@@ -16,6 +16,9 @@
  *
  * While the engine applies a peer's rows, tidemark_state.applying is 1 inside its transaction and
  * the triggers stand still; the engine writes the records itself.
+ *
+ * A device-owned row whose record has a device other than 0 is not ours: the triggers refuse what
+ * would change or delete it, and nothing here takes such a record for one of ours.
  */
 #ifndef TIDEMARK_SYNC_CAPTURE_H
 #define TIDEMARK_SYNC_CAPTURE_H

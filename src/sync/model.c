@@ -356,10 +356,10 @@ static char *statement_sql(const tide__model *m, int which)
     case TIDE__DISPLACED:
         return sqlite3_mprintf(
             "INSERT INTO main.\"tidemark_%w_gone\" SELECT r.key, ?2, NULL, 0, 0 "
-            "FROM main.\"tidemark_%w_rows\" r WHERE r.row = ?1 "
+            "FROM main.\"tidemark_%w_rows\" r WHERE r.row = ?1%s "
             "AND NOT EXISTS (SELECT 1 FROM main.\"%w\" t WHERE t.\"%w\" = r.key) "
             "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_%w_gone\" g WHERE g.key = r.key)",
-            r, r, m->table, m->key, r);
+            r, r, m->ownership == TIDE_DEVICE_OWNED ? " AND r.device = 0" : "", m->table, m->key, r);
     case TIDE__STAMP:
         return sqlite3_mprintf("INSERT OR REPLACE INTO main.\"tidemark_%w_rows\" "
                                "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "sync/apply.h"
+#include "sync/parked.h"
 
 #define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
 
@@ -14,14 +14,16 @@ typedef struct judged {
     bool apply;
     bool restart; /* of a new epoch, from its beginning: the old mark goes first */
     uint64_t written;
+    tide__parking parking;
 } judged;
 
 typedef struct page {
     tide_sync *sync;
     const unsigned char *peer;
     const tide__message *message;
-    judged judged[TIDE_MODELS_MAX]; /* by range */
-    size_t rows;                    /* of the ranges to apply */
+    judged judged[TIDE_MODELS_MAX];   /* by range */
+    size_t rows;                      /* of the ranges to apply */
+    uint64_t fitted[TIDE_MODELS_MAX]; /* of those that were parked, by place of the model */
     bool gap;
 } page;
 
@@ -79,27 +81,69 @@ static int check_rows(page *p)
     return TIDE_OK;
 }
 
-/* Of rows that check_rows has seen. */
-static int write_rows(page *p)
+/* Of a range that check_rows has seen. */
+static int write_range(page *p, tide__apply *apply, size_t i)
 {
     tide_value values[TIDE_COLUMNS_MAX];
+    const tide__range *range = &p->message->ranges[i];
+    judged *j = &p->judged[i];
+    int rc = TIDE_OK;
+    j->written = 0;
+    j->parking.count = 0;
+    for (size_t r = 0; j->apply && rc == TIDE_OK && r < range->rows->size; r++) {
+        tide_change change;
+        (void)tide__message_row(range, r, j->model->column_count, &change, values);
+        rc = tide__parked_apply(apply, j->model, &change, &j->parking);
+        j->written += rc == TIDE_OK;
+        rc = rc == TIDE_STALE ? TIDE_OK : rc;
+    }
+    return rc;
+}
+
+static int write_rows(page *p, bool *again)
+{
     tide__apply apply;
+    uint64_t written = 0;
+    int64_t upto = 0;
     int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY, p->peer, p->message->epoch);
+    *again = false;
     if (rc != TIDE_OK) {
         return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
-        const tide__range *range = &p->message->ranges[i];
-        judged *j = &p->judged[i];
-        for (size_t r = 0; j->apply && rc == TIDE_OK && r < range->rows->size; r++) {
-            tide_change change;
-            (void)tide__message_row(range, r, j->model->column_count, &change, values);
-            rc = tide__apply_row(&apply, j->model, &change);
-            j->written += rc == TIDE_OK;
-            rc = rc == TIDE_STALE ? TIDE_OK : rc;
-        }
+        rc = write_range(p, &apply, i);
+        written += p->judged[i].written;
     }
+    if (rc == TIDE_OK && written > 0) { /* what was parked may fit now */
+        rc = tide__parked_retry(&apply, TIDE__PARKED_PER_PAGE, &upto, p->fitted);
+    }
+    *again = apply.again;
     return tide__apply_end(&apply, rc);
+}
+
+/* One model more is guarded each time that it begins anew. */
+static int write_page(page *p)
+{
+    bool again = true;
+    int rc = TIDE_OK;
+    uint64_t stale = p->sync->metrics.changes_stale;
+    while (again) {
+        p->sync->metrics.changes_stale = stale;
+        rc = write_rows(p, &again);
+    }
+    return rc;
+}
+
+static void tell_parked(page *p, const judged *j)
+{
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_PARKED,
+                        .peer = p->peer,
+                        .resource = j->model->resource,
+                        .text = j->parking.reason,
+                        .count = j->parking.count};
+    p->sync->metrics.changes_parked += j->parking.count;
+    tide__emit(p->sync, &event);
 }
 
 /* The rows are in, whatever becomes of the marks. */
@@ -109,18 +153,19 @@ static void count_and_tell(page *p)
     for (size_t i = 0; i < p->message->range_count; i++) {
         const tide__range *range = &p->message->ranges[i];
         const judged *j = &p->judged[i];
-        metrics->changes_applied += j->written;
-        j->model->applied += j->written;
         if (range->after != range->upto) {
             *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
         }
         if (j->written > 0) {
-            tide_event event = {.size = sizeof event,
-                                .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                                .peer = p->peer,
-                                .resource = j->model->resource,
-                                .count = j->written};
-            tide__emit(p->sync, &event);
+            tide__tell_changed(p->sync, p->peer, j->model, j->written);
+        }
+        if (j->parking.count > 0) {
+            tell_parked(p, j);
+        }
+    }
+    for (size_t i = 0; i < p->sync->model_count; i++) {
+        if (p->fitted[i] > 0) {
+            tide__tell_changed(p->sync, NULL, p->sync->models[i], p->fitted[i]);
         }
     }
 }
@@ -175,7 +220,7 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
         rc = check_rows(&p);
     }
     if (rc == TIDE_OK && p.rows > 0) {
-        rc = write_rows(&p);
+        rc = write_page(&p);
     }
     if (rc != TIDE_OK) {
         return rc;
@@ -183,6 +228,9 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     *unflushed_rows += p.rows;
     count_and_tell(&p);
     rc = raise_marks(&p);
+    if (rc == TIDE_OK && message->end && p.rows == 0 && !p.gap) { /* the round ends */
+        rc = tide__parked_settle(sync);
+    }
     if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
         rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));
         *unflushed_rows = 0;

@@ -1,0 +1,242 @@
+/* Ownership: a device-owned row is changed by the device that made it and by no other, whoever
+ * writes and whatever a peer says. */
+#include <tidemark/sync.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sync/support_sync.h"
+
+static test_side a, b, c;
+
+static void set_up(void)
+{
+    test_clock_install();
+    test_side_open(&a, 1);
+    test_side_open(&b, 2);
+}
+
+static void tear_down(void)
+{
+    test_side_close(&a);
+    test_side_close(&b);
+}
+
+static void places_are(test_side *side, const char *expected)
+{
+    test_text_is(side->db, expected, "SELECT uuid, name FROM place ORDER BY uuid");
+}
+
+/* ---- statements --------------------------------------------------------------------------------- */
+
+static const char *const foreign_statements[] = {
+    "UPDATE place SET name = 'mine' WHERE uuid = 'p'",
+    "UPDATE OR IGNORE place SET name = 'mine'",
+    "UPDATE OR REPLACE place SET name = name",
+    "UPDATE place SET uuid = 'q' WHERE uuid = 'p'",
+    "UPDATE place SET id = 77 WHERE uuid = 'p'",
+    "UPDATE place SET uuid = 'gone' WHERE uuid = 'own'",
+    "DELETE FROM place WHERE uuid = 'p'",
+    "DELETE FROM place",
+    "INSERT INTO place (uuid, name) VALUES ('gone', 'mine')",
+    "INSERT OR REPLACE INTO place (id, uuid, name) SELECT id, uuid, 'mine' FROM place WHERE uuid = 'p'",
+    "INSERT INTO place (uuid, name) VALUES ('p', 'x') ON CONFLICT (uuid) DO UPDATE SET name = 'mine'",
+};
+
+/* a made p and deleted 'gone'; b has both, and a row of its own. */
+static void share(void)
+{
+    test_sql(a.db, "INSERT INTO place (uuid, name) VALUES ('p', 'P'), ('gone', 'G')");
+    test_sync(&a, &b);
+    test_sql(a.db, "DELETE FROM place WHERE uuid = 'gone'");
+    test_sync(&a, &b);
+    test_sql(b.db, "INSERT INTO place (uuid, name) VALUES ('own', 'O')");
+}
+
+START_TEST(a_statement_on_a_row_of_another_device_fails_and_changes_nothing)
+{
+    static const char records[] = "SELECT * FROM (SELECT row, key, stamp, version, device, source "
+                                  "FROM tidemark_place_rows UNION ALL SELECT 0, * FROM "
+                                  "tidemark_place_gone) ORDER BY row, key";
+    char *before;
+
+    share();
+    before = test_text(b.db, records);
+    ck_assert_int_eq(test_sql_code(b.db, foreign_statements[_i]), SQLITE_CONSTRAINT_TRIGGER);
+    ck_assert_str_eq(sqlite3_errmsg(b.db), "tidemark: place belongs to another device");
+    places_are(&b, "own O|p P");
+    test_text_is(b.db, before, records);
+    free(before);
+}
+END_TEST
+
+START_TEST(the_owner_may_do_all_of_that)
+{
+    share();
+    test_sql(a.db, "%s", foreign_statements[_i]);
+    test_sync(&a, &b);
+    test_sync(&a, &b);
+}
+END_TEST
+
+START_TEST(shared_rows_are_everybodys)
+{
+    test_sql(a.db, "INSERT INTO item (uuid, name) VALUES ('x', 'X'), ('y', 'Y'), ('z', 'Z')");
+    test_sync(&a, &b);
+    test_sql(b.db, "UPDATE item SET name = 'mine' WHERE uuid = 'x'; DELETE FROM item WHERE "
+                   "uuid = 'y'; UPDATE item SET uuid = 'q' WHERE uuid = 'z'");
+    test_sync(&a, &b);
+    test_text_is(a.db, "q Z|x mine", "SELECT uuid, name FROM item ORDER BY uuid");
+}
+END_TEST
+
+/* A model that becomes shared, or device-owned, has other triggers from then on. */
+START_TEST(the_model_decides)
+{
+    tide_model shared = test_place;
+    const tide_model *const models[] = {&shared, &test_item};
+
+    shared.ownership = TIDE_SHARED;
+    share();
+    test_side_close(&b);
+    test_side_open_as(&b, 2, test_schema, models, 2);
+    test_sql(b.db, "UPDATE place SET name = 'mine' WHERE uuid = 'p'");
+    test_side_close(&b);
+    test_side_open(&b, 2);
+    test_sql(b.db, "UPDATE place SET name = 'mine again' WHERE uuid = 'p'"); /* it made that */
+    ck_assert_int_eq(test_sql_code(b.db, "INSERT INTO place (uuid) VALUES ('gone')"),
+                     SQLITE_CONSTRAINT_TRIGGER);
+}
+END_TEST
+
+/* ---- what a peer says --------------------------------------------------------------------------- */
+
+static int apply(test_side *side, const char *key, const char *name, int64_t at, const uuid_t device)
+{
+    tide_value value = test_string(name == NULL ? "" : name);
+    tide_change change = {.size = sizeof change,
+                          .deleted = name == NULL,
+                          .resource = "place",
+                          .version = TEST_START + at,
+                          .key = test_string(key),
+                          .values = &value,
+                          .value_count = name == NULL ? 0 : 1};
+
+    uuid_copy(change.version_device, device);
+    return tide_sync_apply_state_change(side->sync, a.device, &change);
+}
+
+START_TEST(a_change_by_another_device_is_refused)
+{
+    uuid_t third;
+    char text[256];
+
+    test_uuid(third, 9);
+    ck_assert_int_eq(apply(&b, "p", "P", 10, a.device), TIDE_OK);
+    ck_assert_int_eq(apply(&b, "p", "theirs", 20, third), TIDE_EOWNER);
+    tide_sync_detail(b.sync, text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "place \"p\": the row belongs to device "));
+    ck_assert_int_eq(apply(&b, "p", NULL, 20, third), TIDE_EOWNER);
+    ck_assert_int_eq(apply(&b, "p", "older", 5, third), TIDE_STALE);
+    places_are(&b, "p P");
+    ck_assert_int_eq(apply(&b, "p", "again", 11, a.device), TIDE_OK);
+    ck_assert_int_eq(apply(&b, "p", NULL, 12, a.device), TIDE_OK);
+    ck_assert_int_eq(apply(&b, "p", "theirs", 30, third), TIDE_EOWNER); /* deleted, it is a's too */
+    places_are(&b, "");
+    ck_assert_int_eq(apply(&b, "p", "back", 13, a.device), TIDE_OK);
+    test_sql(b.db, "INSERT INTO place (uuid) VALUES ('own')");
+    ck_assert_int_eq(apply(&b, "own", "theirs", 1000, a.device), TIDE_EOWNER);
+    places_are(&b, "own -|p back");
+}
+END_TEST
+
+/* c takes the model for a shared one and changes a's row. */
+START_TEST(a_device_that_breaks_the_rule_harms_only_itself)
+{
+    tide_model shared = test_place;
+    const tide_model *const models[] = {&shared, &test_item};
+    tide_resource_info info = {.size = sizeof info};
+    char owner[UUID_STR_LEN];
+
+    shared.ownership = TIDE_SHARED;
+    test_side_open_as(&c, 3, test_schema, models, 2);
+    test_sql(a.db, "INSERT INTO place (uuid, name) VALUES ('p', 'P')");
+    test_sync(&a, &b);
+    test_sync(&b, &c);
+    test_now_ms += TEST_STEP_MS;
+    test_sql(c.db, "UPDATE place SET name = 'theirs'");
+    test_sync(&b, &c);
+    places_are(&b, "p P");
+    ck_assert_uint_eq(b.parked, 1);
+    uuid_unparse_lower(a.device, owner);
+    ck_assert_ptr_nonnull(strstr(b.reason, "the row belongs to device "));
+    ck_assert_ptr_nonnull(strstr(b.reason, owner));
+    ck_assert_int_eq(test_mark(&b, &c, "place"), test_newest(c.db, "place"));
+    test_sync(&a, &b);
+    places_are(&a, "p P");
+    ck_assert_uint_eq(a.parked, 0); /* it went no further */
+    test_now_ms += TEST_STEP_MS;
+    test_sql(a.db, "UPDATE place SET name = 'P2'");
+    test_sync(&a, &b);
+    places_are(&b, "p P2");
+    ck_assert_int_eq(tide_sync_resource_info(b.sync, "place", &info), TIDE_OK);
+    ck_assert_uint_eq(info.parked, 0); /* a newer version has come */
+    test_side_close(&c);
+}
+END_TEST
+
+/* ---- what capture was not told of --------------------------------------------------------------- */
+
+static void without_triggers(test_side *side, const char *sql)
+{
+    test_side_close(side);
+    sqlite3 *db = test_connect("2.db");
+    test_sql(db,
+             "DROP TRIGGER tidemark_place_insert; DROP TRIGGER tidemark_place_update;"
+             "DROP TRIGGER tidemark_place_rekey; DROP TRIGGER tidemark_place_delete; %s",
+             sql);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    test_side_open(side, 2);
+}
+
+/* Rows of a keep their maker and version under other numbers, also each other's; one that is lost
+ * here is not deleted for all. */
+START_TEST(repairing_takes_nothing_for_ours)
+{
+    static const char versions[] = "SELECT key, version - %lld, device <> 0 FROM "
+                                   "tidemark_place_rows ORDER BY key";
+
+    test_sql(a.db, "INSERT INTO place (uuid, name) VALUES ('p', 'P'), ('q', 'Q'), ('r', 'R')");
+    test_sync(&a, &b);
+    test_sql(b.db, "INSERT INTO place (uuid) VALUES ('own'), ('own too')");
+    without_triggers(&b, "UPDATE place SET id = id + 100; UPDATE place SET id = 103 - id;"
+                         "DELETE FROM place WHERE uuid IN ('r', 'own')");
+    test_text_is(b.db, "own too - 0|p 0 1|q 1 1", versions, (long long)TEST_START);
+    test_text_is(b.db, "own", "SELECT key FROM tidemark_place_gone");
+    test_text_is(b.db, "own too|p|q",
+                 "SELECT r.key FROM tidemark_place_rows r JOIN place t ON t.id = r.row AND "
+                 "t.uuid = r.key ORDER BY r.key");
+    test_sync(&a, &b);
+    test_text_is(a.db, "own too|p|q|r", "SELECT uuid FROM place ORDER BY uuid");
+    ck_assert_uint_eq(a.parked, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ownership");
+    TCase *test = test_case(suite, "owned");
+
+    tcase_add_checked_fixture(test, set_up, tear_down);
+    tcase_add_loop_test(test, a_statement_on_a_row_of_another_device_fails_and_changes_nothing, 0,
+                        sizeof foreign_statements / sizeof *foreign_statements);
+    tcase_add_loop_test(test, the_owner_may_do_all_of_that, 0, 5);
+    tcase_add_test(test, shared_rows_are_everybodys);
+    tcase_add_test(test, the_model_decides);
+    tcase_add_test(test, a_change_by_another_device_is_refused);
+    tcase_add_test(test, a_device_that_breaks_the_rule_harms_only_itself);
+    tcase_add_test(test, repairing_takes_nothing_for_ours);
+
+    return test_run(suite);
+}
