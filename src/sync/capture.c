@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/key.h"
+#include "sync/cascade.h"
 #include "sync/parked.h"
 #include "sync/transaction.h"
 
@@ -351,8 +352,7 @@ static char *delete_trigger(const tide__model *m, const char *next)
     return sqlite3_str_finish(s);
 }
 
-/* Creates the trigger unless the very same one is there; frees `sql`. */
-static int make_trigger(tide_sync *sync, const tide__model *m, const char *name, char *sql)
+int tide__capture_trigger(tide_sync *sync, const tide__model *m, const char *name, char *sql)
 {
     sqlite3_stmt *statement = NULL;
     if (sql == NULL) {
@@ -518,7 +518,7 @@ static int changed_unseen(tide_sync *sync, const tide__model *m, bool *changed)
 static int make_update_trigger(tide_sync *sync, const tide__model *m, const char *next)
 {
     return m->column_count > 0
-               ? make_trigger(sync, m, "update", update_trigger(m, next))
+               ? tide__capture_trigger(sync, m, "update", update_trigger(m, next))
                : tide__sql_run_made(
                      sync->db,
                      sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"tidemark_%w_update\"",
@@ -545,17 +545,17 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
         rc = run_for(sync, m, next, restamp);
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "insert", insert_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "insert", insert_trigger(m, next));
     }
     if (rc == TIDE_OK) {
         rc = make_update_trigger(sync, m, next);
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "rekey", rekey_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "rekey", rekey_trigger(m, next));
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "delete", delete_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "delete", delete_trigger(m, next));
     }
     sqlite3_free(next);
-    return rc;
+    return rc == TIDE_OK ? tide__cascade_install(sync, m) : rc;
 }

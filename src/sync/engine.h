@@ -2,6 +2,7 @@
  *
  *     transaction  the connection, its transactions, and when their rows are on disk
  *     capture      the tables and triggers that stamp every change
+ *     cascade      rows that go with the row they refer to
  *     model        what is registered: names checked, statements prepared, order
  *     feed         reading a range of our own feed
  *     apply        writing rows of a peer's feed
@@ -72,6 +73,11 @@ enum {
     TIDE__PARKED_STATEMENTS
 };
 
+typedef struct tide__parent {
+    char *column;
+    char *resource;
+} tide__parent;
+
 typedef struct tide__model {
     size_t place; /* among the engine's */
     uint32_t ownership;
@@ -83,6 +89,8 @@ typedef struct tide__model {
     size_t column_count;
     char **depends_on;
     size_t depends_on_count;
+    tide__parent parents[TIDE_PARENTS_MAX];
+    size_t parent_count;
     bool guarded; /* a row that is refused may leave something behind: see parked.h */
     uint64_t applied;
     sqlite3_stmt *statements[TIDE__STATEMENTS];

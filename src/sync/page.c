@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "sync/cascade.h"
 #include "sync/parked.h"
 
 #define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
@@ -230,6 +231,7 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     rc = raise_marks(&p);
     if (rc == TIDE_OK && message->end && p.rows == 0 && !p.gap) { /* the round ends */
         rc = tide__parked_settle(sync);
+        rc = rc == TIDE_OK ? tide__cascade_settle(sync) : rc;
     }
     if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
         rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));

@@ -1,5 +1,5 @@
 /* Ownership: a device-owned row is changed by the device that made it and by no other, whoever
- * writes and whatever a peer says. */
+ * writes and whatever a peer says; and rows go with the row they refer to. */
 #include <tidemark/sync.h>
 
 #include <stdio.h>
@@ -223,6 +223,215 @@ START_TEST(repairing_takes_nothing_for_ours)
 }
 END_TEST
 
+/* ---- rows that go with others ------------------------------------------------------------------- */
+
+static const char tree_schema[] =
+    "CREATE TABLE root (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE node (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, root TEXT, above TEXT);"
+    "CREATE TABLE note (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, node TEXT);";
+
+static const char *const node_columns[] = {"root", "above"};
+static const char *const note_columns[] = {"node"};
+static const char *const on_root[] = {"root"};
+static const char *const on_node[] = {"node"};
+static const tide_parent node_parents[] = {{"root", "root"}, {"above", "node"}};
+static const tide_parent note_parents[] = {{"node", "node"}};
+static const tide_model root_model = {
+    .size = sizeof(tide_model), .resource = "root", .table = "root", .key = "uuid"};
+static const tide_model node_model = {.size = sizeof(tide_model),
+                                      .resource = "node",
+                                      .table = "node",
+                                      .key = "uuid",
+                                      .columns = node_columns,
+                                      .column_count = 2,
+                                      .depends_on = on_root,
+                                      .depends_on_count = 1,
+                                      .parents = node_parents,
+                                      .parent_count = 2};
+static const tide_model note_model = {.size = sizeof(tide_model),
+                                      .ownership = TIDE_SHARED,
+                                      .resource = "note",
+                                      .table = "note",
+                                      .key = "uuid",
+                                      .columns = note_columns,
+                                      .column_count = 1,
+                                      .depends_on = on_node,
+                                      .depends_on_count = 1,
+                                      .parents = note_parents,
+                                      .parent_count = 1};
+static const tide_model *const tree_models[] = {&root_model, &node_model, &note_model};
+
+static void set_up_trees(void)
+{
+    test_clock_install();
+    test_side_open_as(&a, 1, tree_schema, tree_models, 3);
+    test_side_open_as(&b, 2, tree_schema, tree_models, 3);
+    /* r holds 1, which holds 2, which holds 3; s holds 9. Each node has a note. */
+    test_sql(a.db, "INSERT INTO root (uuid) VALUES ('r'), ('s');"
+                   "INSERT INTO node (uuid, root, above) VALUES ('1', 'r', NULL), ('2', 'r', '1'), "
+                   "('3', 'r', '2'), ('9', 's', NULL);"
+                   "INSERT INTO note (uuid, node) SELECT 'n' || uuid, uuid FROM node");
+}
+
+#define NODES "SELECT uuid FROM node ORDER BY uuid"
+#define NOTES "SELECT uuid FROM note ORDER BY uuid"
+
+static void nodes_are(test_side *side, const char *nodes, const char *notes)
+{
+    test_text_is(side->db, nodes, NODES);
+    test_text_is(side->db, notes, NOTES);
+}
+
+START_TEST(children_go_with_their_parent)
+{
+    test_sync(&a, &b);
+    test_sql(a.db, "DELETE FROM node WHERE uuid = '2'");
+    nodes_are(&a, "1|9", "n1|n9");
+    test_text_is(a.db, "2|3", "SELECT key FROM tidemark_node_gone ORDER BY key");
+    test_text_is(a.db, "n2|n3", "SELECT key FROM tidemark_note_gone ORDER BY key");
+    test_sql(a.db, "DELETE FROM root WHERE uuid = 'r'");
+    nodes_are(&a, "9", "n9");
+    test_text_is(a.db, "9", "SELECT key FROM tidemark_node_rows");
+    b.changed = 0;
+    test_sync(&a, &b);
+    nodes_are(&b, "9", "n9");
+    ck_assert_uint_eq(b.changed, 7); /* a root, three nodes and their notes: a's own deletions */
+    ck_assert_int_eq(test_number(b.db, "SELECT count(*) FROM tidemark_note_gone WHERE device = 0"),
+                     0);
+}
+END_TEST
+
+/* Whoever deletes: another program, many rows at once, with recursive_triggers or without. */
+START_TEST(any_program_takes_them_along)
+{
+    sqlite3 *db = test_connect("1.db");
+
+    test_sql(db, "PRAGMA recursive_triggers = %d", _i);
+    test_sql(db, "UPDATE node SET above = '3' WHERE uuid = '1'"); /* a circle */
+    test_sql(db, "DELETE FROM node WHERE uuid = '3'");
+    nodes_are(&a, "9", "n9");
+    test_sql(db, "DELETE FROM root");
+    nodes_are(&a, "", "");
+    test_text_is(
+        a.db, "4 4 2",
+        "SELECT (SELECT count(*) FROM tidemark_node_gone), "
+        "(SELECT count(*) FROM tidemark_note_gone), (SELECT count(*) FROM tidemark_root_gone)");
+    test_text_is(a.db, "0 0",
+                 "SELECT (SELECT count(*) FROM tidemark_node_rows), "
+                 "(SELECT count(*) FROM tidemark_note_rows)");
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+END_TEST
+
+/* b put a node of its own below a's: a cannot delete it, b does when it hears. */
+START_TEST(a_child_of_another_device_goes_by_its_owner)
+{
+    test_sync(&a, &b);
+    test_sql(b.db, "INSERT INTO node (uuid, root, above) VALUES ('4', 'r', '3')");
+    test_sync(&a, &b);
+    test_sql(a.db, "DELETE FROM root WHERE uuid = 'r'");
+    nodes_are(&a, "4|9", "n9");
+    test_sync(&a, &b);
+    nodes_are(&b, "9", "n9");
+    ck_assert_uint_eq(b.fitted, 1); /* told as changed by nobody else */
+    test_sync(&a, &b);
+    nodes_are(&a, "9", "n9");
+    ck_assert_uint_eq(a.parked + b.parked, 0);
+}
+END_TEST
+
+/* A note that b wrote while a deleted its node: neither device keeps it. */
+START_TEST(a_child_that_arrives_for_a_deleted_parent_goes)
+{
+    test_sync(&a, &b);
+    test_sql(b.db, "INSERT INTO note (uuid, node) VALUES ('late', '3'), ('kept', '9')");
+    test_sql(a.db, "DELETE FROM node WHERE uuid = '3'");
+    test_sync(&a, &b);
+    test_sync(&a, &b);
+    nodes_are(&a, "1|2|9", "kept|n1|n2|n9");
+    nodes_are(&b, "1|2|9", "kept|n1|n2|n9");
+    test_text_is(a.db, "late|n3", "SELECT key FROM tidemark_note_gone ORDER BY key");
+}
+END_TEST
+
+/* Its parent has not come yet, or was never told of: it waits. */
+START_TEST(a_child_of_an_unknown_parent_stays)
+{
+    test_sql(a.db, "INSERT INTO note (uuid, node) VALUES ('lone', 'nowhere')");
+    test_sync(&a, &b);
+    test_sync(&a, &b);
+    nodes_are(&b, "1|2|3|9", "lone|n1|n2|n3|n9");
+}
+END_TEST
+
+/* What the table does not let go stays, ends no session, and is tried again. */
+START_TEST(a_sweep_that_is_refused_is_repeated)
+{
+    test_sync(&a, &b);
+    test_sql(b.db, "INSERT INTO note (uuid, node) VALUES ('late', '3');"
+                   "CREATE TRIGGER stay BEFORE DELETE ON note WHEN OLD.uuid = 'late' "
+                   "BEGIN SELECT RAISE(ABORT, 'stay'); END");
+    test_sql(a.db, "CREATE TRIGGER stay BEFORE DELETE ON note WHEN OLD.uuid = 'late' "
+                   "BEGIN SELECT RAISE(ABORT, 'stay'); END; DELETE FROM node WHERE uuid = '3'");
+    test_sync(&a, &b);
+    nodes_are(&b, "1|2|9", "late|n1|n2|n9");
+    test_sql(a.db, "DROP TRIGGER stay");
+    test_sql(b.db, "DROP TRIGGER stay");
+    test_sync(&a, &b);
+    nodes_are(&b, "1|2|9", "n1|n2|n9");
+    test_sync(&a, &b);
+    nodes_are(&a, "1|2|9", "n1|n2|n9");
+}
+END_TEST
+
+START_TEST(parents_are_checked)
+{
+    tide_parent parents[9] = {{"node", "node"}};
+    tide_model model = note_model;
+    tide_sync *sync = NULL;
+
+    test_sql(a.db, "DROP TRIGGER tidemark_note_cascade_0");
+    ck_assert_int_eq(sqlite3_close(test_connect("3.db")), SQLITE_OK);
+    test_write_file("3.db", "", 0);
+    ck_assert_int_eq(tide_sync_open("3.db", NULL, &sync), TIDE_OK);
+    test_sql(tide_sync_database(sync), "%s", tree_schema);
+    model.parents = NULL;
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
+    model.parents = parents;
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EMODEL); /* node is not registered */
+    parents[0] = (tide_parent){"uuid", "node"};
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
+    parents[0] = (tide_parent){"node", "root"};
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
+    parents[0] = (tide_parent){NULL, "node"};
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
+    model.parent_count = 9;
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_ELIMIT);
+    ck_assert_int_eq(tide_sync_register(sync, &root_model), TIDE_OK);
+    ck_assert_int_eq(tide_sync_register(sync, &node_model), TIDE_OK);
+    ck_assert_int_eq(tide_sync_register(sync, &note_model), TIDE_OK);
+    test_text_is(tide_sync_database(sync),
+                 "tidemark_node_above|tidemark_node_root|tidemark_note_node",
+                 "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name IN "
+                 "('node', 'note') AND sql IS NOT NULL ORDER BY name");
+    tide_sync_close(sync);
+}
+END_TEST
+
+/* A model without parents leaves no trigger behind. */
+START_TEST(a_model_may_lose_its_parents)
+{
+    tide_model alone = note_model;
+    const tide_model *const models[] = {&root_model, &node_model, &alone};
+
+    alone.parent_count = 0;
+    test_side_close(&a);
+    test_side_open_as(&a, 1, tree_schema, models, 3);
+    test_sql(a.db, "DELETE FROM node WHERE uuid = '9'");
+    nodes_are(&a, "1|2|3", "n1|n2|n3|n9");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ownership");
@@ -238,5 +447,15 @@ int main(void)
     tcase_add_test(test, a_device_that_breaks_the_rule_harms_only_itself);
     tcase_add_test(test, repairing_takes_nothing_for_ours);
 
+    test = test_case(suite, "cascade");
+    tcase_add_checked_fixture(test, set_up_trees, tear_down);
+    tcase_add_test(test, children_go_with_their_parent);
+    tcase_add_loop_test(test, any_program_takes_them_along, 0, 2);
+    tcase_add_test(test, a_child_of_another_device_goes_by_its_owner);
+    tcase_add_test(test, a_child_that_arrives_for_a_deleted_parent_goes);
+    tcase_add_test(test, a_child_of_an_unknown_parent_stays);
+    tcase_add_test(test, a_sweep_that_is_refused_is_repeated);
+    tcase_add_test(test, parents_are_checked);
+    tcase_add_test(test, a_model_may_lose_its_parents);
     return test_run(suite);
 }
