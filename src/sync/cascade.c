@@ -111,7 +111,7 @@ static int install_one(tide_sync *sync, const tide__model *m, size_t i)
                           m->parents[i].resource);
     }
     name[sizeof name - 2] = (char)('0' + i);
-    int rc = make_index(sync, &r);
+    int rc = m->parents[i].no_index ? TIDE_OK : make_index(sync, &r);
     return rc == TIDE_OK ? tide__capture_trigger(sync, m, name, trigger_sql(&r, i)) : rc;
 }
 
@@ -192,15 +192,16 @@ static int sweep(tide_sync *sync, const relation *r, const reach *at, uint64_t *
                                       c->table, r->column, p, at->gone, ours),
                       count, &refused);
     }
-    if (rc == TIDE_OK && at->live < at->live_head) {
+    if (rc == TIDE_OK && at->live < at->live_head && at->gone_head > 0) {
+        /* CROSS JOIN: what is new is walked, and looked up in the others. */
         rc = sweep_by(sync,
                       sqlite3_mprintf("DELETE FROM main.\"%w\" WHERE \"%w\" IN (SELECT n.row FROM "
-                                      "main.\"tidemark_%w_rows\" n WHERE n.stamp > %lld%s) AND "
-                                      "EXISTS (SELECT 1 FROM main.\"tidemark_%w_gone\" g WHERE "
-                                      "g.key = \"%w\".\"%w\")",
-                                      c->table, c->row, c->resource, at->live,
-                                      c->ownership == TIDE_SHARED ? "" : " AND n.device = 0", p,
-                                      c->table, r->column),
+                                      "main.\"tidemark_%w_rows\" n CROSS JOIN main.\"%w\" t ON "
+                                      "t.\"%w\" = n.row CROSS JOIN main.\"tidemark_%w_gone\" g ON "
+                                      "g.key = t.\"%w\" WHERE n.stamp > %lld%s)",
+                                      c->table, c->row, c->resource, c->table, c->row, p, r->column,
+                                      at->live,
+                                      c->ownership == TIDE_SHARED ? "" : " AND n.device = 0"),
                       count, &refused);
     }
     sqlite3_free(ours);

@@ -76,6 +76,7 @@ enum {
 typedef struct tide__parent {
     char *column;
     char *resource;
+    bool no_index;
 } tide__parent;
 
 typedef struct tide__model {

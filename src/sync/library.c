@@ -62,9 +62,13 @@ static const char *const volume_columns[] = {"device_uuid", "name", "mount_point
 static const char *const tag_columns[] = {"name", "color"};
 static const char *const entry_tag_columns[] = {"entry_uuid", "tag_uuid"};
 static const char *const metadata_columns[] = {"entry_uuid", "favorite", "note"};
-static const tide_parent entry_parents[] = {{"location_uuid", "location"}, {"parent_uuid", "entry"}};
-static const tide_parent entry_tag_parents[] = {{"entry_uuid", "entry"}, {"tag_uuid", "tag"}};
-static const tide_parent metadata_parents[] = {{"entry_uuid", "entry"}};
+/* Locations are few: no index. */
+static const tide_parent entry_parents[] = {
+    {.column = "location_uuid", .resource = "location", .no_index = 1},
+    {.column = "parent_uuid", .resource = "entry"}};
+static const tide_parent entry_tag_parents[] = {{.column = "entry_uuid", .resource = "entry"},
+                                                {.column = "tag_uuid", .resource = "tag"}};
+static const tide_parent metadata_parents[] = {{.column = "entry_uuid", .resource = "entry"}};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

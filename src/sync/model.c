@@ -43,6 +43,10 @@ static int check_parents(tide_sync *sync, const tide_model *m)
     }
     for (size_t i = 0; i < m->parent_count; i++) {
         const tide_parent *p = &m->parents[i];
+        if (p->no_index > 1) {
+            return tide__fail(&sync->detail, TIDE_EINVAL, "model %s: no_index of parent %zu is %u",
+                              m->resource, i, p->no_index);
+        }
         if (p->column == NULL || !is_among(p->column, m->columns, m->column_count)) {
             return tide__fail(&sync->detail, TIDE_EINVAL,
                               "model %s: parent %zu is in none of its columns", m->resource, i);
@@ -137,6 +141,7 @@ static bool copy_parents(tide__model *m, const tide_model *model)
         tide__parent *p = &m->parents[m->parent_count++];
         p->column = tide__strdup(model->parents[i].column);
         p->resource = tide__strdup(model->parents[i].resource);
+        p->no_index = model->parents[i].no_index != 0;
         if (p->column == NULL || p->resource == NULL) {
             return false;
         }

@@ -310,7 +310,7 @@ START_TEST(an_older_library_gains_their_tables)
                  "DROP TABLE tidemark_entry_tag_rows; DROP TABLE tidemark_entry_tag_gone;"
                  "DROP TABLE tidemark_entry_metadata_rows; DROP TABLE tidemark_entry_metadata_gone;"
                  "DROP TABLE tidemark_swept; DROP INDEX tidemark_entry_parent_uuid;"
-                 "DROP INDEX tidemark_entry_location_uuid; DROP TRIGGER tidemark_entry_cascade_0;"
+                 "DROP TRIGGER tidemark_entry_cascade_0;"
                  "DROP TRIGGER tidemark_entry_cascade_1;"
                  "DROP TRIGGER tidemark_entry_tag_cascade_0;"
                  "DROP TRIGGER tidemark_entry_metadata_cascade_0");

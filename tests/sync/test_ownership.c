@@ -234,8 +234,9 @@ static const char *const node_columns[] = {"root", "above"};
 static const char *const note_columns[] = {"node"};
 static const char *const on_root[] = {"root"};
 static const char *const on_node[] = {"node"};
-static const tide_parent node_parents[] = {{"root", "root"}, {"above", "node"}};
-static const tide_parent note_parents[] = {{"node", "node"}};
+static const tide_parent node_parents[] = {{.column = "root", .resource = "root", .no_index = 1},
+                                           {.column = "above", .resource = "node"}};
+static const tide_parent note_parents[] = {{.column = "node", .resource = "node"}};
 static const tide_model root_model = {
     .size = sizeof(tide_model), .resource = "root", .table = "root", .key = "uuid"};
 static const tide_model node_model = {.size = sizeof(tide_model),
@@ -386,12 +387,10 @@ END_TEST
 
 START_TEST(parents_are_checked)
 {
-    tide_parent parents[9] = {{"node", "node"}};
+    tide_parent parents[9] = {{.column = "node", .resource = "node"}};
     tide_model model = note_model;
     tide_sync *sync = NULL;
 
-    test_sql(a.db, "DROP TRIGGER tidemark_note_cascade_0");
-    ck_assert_int_eq(sqlite3_close(test_connect("3.db")), SQLITE_OK);
     test_write_file("3.db", "", 0);
     ck_assert_int_eq(tide_sync_open("3.db", NULL, &sync), TIDE_OK);
     test_sql(tide_sync_database(sync), "%s", tree_schema);
@@ -399,19 +398,20 @@ START_TEST(parents_are_checked)
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
     model.parents = parents;
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EMODEL); /* node is not registered */
-    parents[0] = (tide_parent){"uuid", "node"};
+    parents[0] = (tide_parent){.column = "uuid", .resource = "node"};
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
-    parents[0] = (tide_parent){"node", "root"};
+    parents[0] = (tide_parent){.column = "node", .resource = "root"};
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
-    parents[0] = (tide_parent){NULL, "node"};
+    parents[0] = (tide_parent){.resource = "node"};
+    ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
+    parents[0] = (tide_parent){.column = "node", .resource = "node", .no_index = 2};
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_EINVAL);
     model.parent_count = 9;
     ck_assert_int_eq(tide_sync_register(sync, &model), TIDE_ELIMIT);
     ck_assert_int_eq(tide_sync_register(sync, &root_model), TIDE_OK);
     ck_assert_int_eq(tide_sync_register(sync, &node_model), TIDE_OK);
     ck_assert_int_eq(tide_sync_register(sync, &note_model), TIDE_OK);
-    test_text_is(tide_sync_database(sync),
-                 "tidemark_node_above|tidemark_node_root|tidemark_note_node",
+    test_text_is(tide_sync_database(sync), "tidemark_node_above|tidemark_note_node",
                  "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name IN "
                  "('node', 'note') AND sql IS NOT NULL ORDER BY name");
     tide_sync_close(sync);
