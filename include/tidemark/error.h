@@ -42,7 +42,8 @@ extern "C" {
     X(TIDE_ELIBRARY, -20, "the other side belongs to another library, or is this device itself")   \
     X(TIDE_ECONSTRAINT, -21, "a constraint of the table refuses the row")                          \
     X(TIDE_ESQL, -22, "SQLite reports an error")                                                   \
-    X(TIDE_ECLOSED, -23, "the link is closed")
+    X(TIDE_ECLOSED, -23, "the link is closed")                                                     \
+    X(TIDE_EOWNER, -24, "the row belongs to another device")
 
 #define TIDE_CODE_ENUM(name, value, sentence) name = (value),
 enum { TIDE_CODES(TIDE_CODE_ENUM) };

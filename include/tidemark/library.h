@@ -3,25 +3,37 @@
  * Opening one brings engine, store and watermarks together and registers the built-in models, in
  * this order:
  *
- *     resource  table      columns besides the key uuid                       depends on
- *     device    devices    name                                               -
- *     location  locations  device_uuid, name, path                            device
- *     entry     entries    location_uuid, parent_uuid, name, kind, size,      location
- *                          mtime
- *     volume    volumes    device_uuid, name, mount_point, file_system,       device
- *                          total_bytes
+ *     resource        table           columns besides the key uuid            depends on
+ *     device          devices         name                                    -
+ *     location        locations       device_uuid, name, path                 device
+ *     entry           entries         location_uuid, parent_uuid, name,       location
+ *                                     kind, size, mtime
+ *     volume          volumes         device_uuid, name, mount_point,         device
+ *                                     file_system, total_bytes
+ *     tag             tags            name, color                             -
+ *     entry_tag       entry_tags      entry_uuid, tag_uuid                    entry, tag
+ *     entry_metadata  entry_metadata  entry_uuid, favorite, note              entry
  *
- * All are device-owned. entries.kind is 'file', 'folder', 'link' or 'other', entries.mtime a
- * canonical time (tidemark/time.h); `tidemark index` fills them.
+ * The first four are device-owned: what a device has and what lies on it, and each device makes its
+ * own row of `devices` and none for others. entries.kind is 'file',
+ * 'folder', 'link' or 'other', entries.mtime a canonical time (tidemark/time.h); `tidemark index`
+ * fills them. The other three are shared: what people say about entries, on whichever device. Give
+ * a row of entry_metadata the uuid of its entry, and one of entry_tags both uuids with a '/'
+ * between, so that two devices that say the same make the same row, and not two.
+ *
+ * Whoever deletes a location deletes its entries, whoever deletes an entry what is in it
+ * (parent_uuid), its entry_tags and its entry_metadata, whoever deletes a tag its entry_tags
+ * (tide_parent in tidemark/model.h).
  *
  * A database that another program made can become a library, by TIDE_CREATE_LIBRARY or, if it has a
- * table `devices`, by being opened. Of the four tables those that are missing are made. Those that
- * are there keep their rows; each must be an ordinary table with an INTEGER PRIMARY KEY and a
- * column `uuid` that is NOT NULL and UNIQUE on its own (TIDE_EMODEL). They are changed in these
- * ways and no other: columns that are missing are added; devices.last_state_watermark and
- * devices.last_shared_watermark, the two global marks of an older protocol, are dropped with their
- * indexes and the notice "Sync protocol updated, performing initial sync..."; and capture adds its
- * triggers (tidemark/model.h). The database is in WAL mode from then on.
+ * table `devices`, by being opened. Of these tables those that are missing are made, also in a
+ * library that an older version made. Those that are there keep their rows; each must be an
+ * ordinary table with an INTEGER PRIMARY KEY and a column `uuid` that is NOT NULL and UNIQUE on its
+ * own (TIDE_EMODEL). They are changed in these ways and no other: columns that are missing are
+ * added; devices.last_state_watermark and devices.last_shared_watermark, the two global marks of an
+ * older protocol, are dropped with their indexes and the notice "Sync protocol updated, performing
+ * initial sync..."; and capture adds its triggers, and indexes on the columns that refer to parents
+ * (tidemark/model.h). The database is in WAL mode from then on.
  */
 #ifndef TIDEMARK_LIBRARY_H
 #define TIDEMARK_LIBRARY_H

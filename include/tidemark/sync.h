@@ -24,11 +24,16 @@
  * deleted or inserted that way are found at the next registration). Do not use an engine across
  * fork: SQLite does not allow it.
  *
- * Constraints: rows arrive in the order of their last change, and each must fit when it arrives. A
- * table with UNIQUE columns besides the key can refuse a row whose value another row still has (two
- * rows that swapped theirs, say), and with foreign keys enforced a parent's deletion arrives before
- * its child's. Then the session ends with TIDE_ECONSTRAINT, its mark before the page, and so will
- * the next, until the rows are changed again. So leave such constraints to the application, or out.
+ * Constraints: rows arrive in the order of their last change, and a row may not fit yet, or never.
+ * One that the table refuses (UNIQUE, CHECK, NOT NULL, STRICT, a foreign key that is checked at
+ * once, RAISE(ABORT), RAISE(FAIL) or RAISE(IGNORE) of a trigger of yours), or that belongs to
+ * another device (tidemark/model.h), is parked: kept in the database, in the version that is
+ * largest, and tried again when other rows have arrived and when a round of a session ends. It goes
+ * when a newer version is applied, or when what is here is as new. Until it fits it is in no table
+ * of yours and is not passed on. Two rows that swapped their UNIQUE values wait for each other
+ * until one is changed again. What fails only at commit cannot be blamed on a row: a foreign key
+ * that is DEFERRED and still violated after a page, and RAISE(ROLLBACK). Then the session ends with
+ * TIDE_ECONSTRAINT, its mark before the page, and so will the next.
  *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database
@@ -57,11 +62,13 @@ struct sqlite3;
 typedef struct tide_sync tide_sync;
 
 enum {
-    TIDE_EVENT_NOTICE = 1, /* `text` is for the user */
-    TIDE_EVENT_RESOURCE_CHANGED =
-        2,                  /* `count` rows of `resource` from `peer` were written or deleted */
+    TIDE_EVENT_NOTICE = 1,           /* `text` is for the user */
+    TIDE_EVENT_RESOURCE_CHANGED = 2, /* `count` rows of `resource` from `peer` were written or
+                                        deleted; without a peer: rows that had been parked */
     TIDE_EVENT_STATE = 3,   /* the session with `peer` reached `state` (tidemark/session.h) */
-    TIDE_EVENT_DIVERGED = 4 /* rows of `resource` here and at `peer` differ, though each has
+    TIDE_EVENT_PARKED = 4,  /* `count` rows of `resource` from `peer` were parked, the first because
+                               of `text` */
+    TIDE_EVENT_DIVERGED = 5 /* rows of `resource` here and at `peer` differ, though each has
                                everything of the other, also after reading everything again */
 };
 
@@ -123,8 +130,7 @@ TIDE_API int tide_sync_attach(tide_sync *sync, tide_watermarks *marks);
 /* The engine's own connection, for writing the application's rows. Do not close it, leave
  * journal_mode, synchronous, wal_autocheckpoint and recursive_triggers as they are, and have no
  * transaction open when calling the engine (TIDE_EBUSY). foreign_keys is off, as SQLite has it by
- * default; if you turn it on, a peer's row that violates one ends its session with
- * TIDE_ECONSTRAINT. */
+ * default; if you turn it on, a peer's row that violates one is parked (see above). */
 TIDE_API struct sqlite3 *tide_sync_database(tide_sync *sync);
 
 TIDE_API void tide_sync_device(const tide_sync *sync, uuid_t device);
@@ -221,7 +227,7 @@ typedef struct tide_change {
 /* Applies one row that came from `peer`: writes it if its version is newer than what is here.
  * Durable on return. It moves no mark: a row alone says nothing about the rows before it. TIDE_OK:
  * written; TIDE_STALE: what is here is as new or newer; TIDE_EMODEL; TIDE_ECLOCK; TIDE_ECONSTRAINT;
- * TIDE_EPROTO: wrong number of values. */
+ * TIDE_EOWNER: another device owns the row; TIDE_EPROTO: wrong number of values. */
 TIDE_API int tide_sync_apply_state_change(tide_sync *sync, const uuid_t peer,
                                           const tide_change *change);
 
@@ -236,6 +242,34 @@ TIDE_API int tide_sync_apply_state_changes(tide_sync *sync, const uuid_t peer,
                                            const tide_change *changes, size_t count,
                                            uint32_t durability, size_t *written);
 
+/* ---- parked rows -------------------------------------------------------------------------------- */
+
+/* A row that could not be written. Pointers are valid during the call that gets it. */
+typedef struct tide_parked {
+    uint32_t size;
+    uint32_t deleted; /* 1: a deletion is what was refused */
+    const char *resource;
+    tide_value key;
+    tide_time version;
+    uuid_t version_device;
+    int32_t code; /* TIDE_ECONSTRAINT, TIDE_EOWNER, TIDE_EMODEL: its columns are no longer those of
+                     the model, TIDE_ECORRUPT */
+    uint32_t reserved;
+    const char *reason; /* one line */
+    tide_time since;
+    uint64_t tries;
+} tide_parked;
+
+/* Calls fn for each parked row, those that have waited longest first. It must not call the engine.
+ * TIDE_OK; what fn returns, where that is not 0: it stops there. */
+typedef int tide_parked_fn(void *ctx, const tide_parked *row);
+TIDE_API int tide_sync_parked(tide_sync *sync, tide_parked_fn *fn, void *ctx);
+
+/* Tries each parked row again now; *written (may be NULL) is how many were written. What is written
+ * is durable on return. TIDE_OK, also if none was. An error comes from one transaction of 1024
+ * tries: those before it stand. */
+TIDE_API int tide_sync_retry_parked(tide_sync *sync, size_t *written);
+
 /* ---- knowing more ------------------------------------------------------------------------------- */
 
 typedef struct tide_metrics {
@@ -247,12 +281,14 @@ typedef struct tide_metrics {
     uint64_t pages_refused;   /* ranges that did not join on, or were known */
     uint64_t apply_ns;        /* time spent applying, marks included */
     uint64_t apply_max_ns;    /* longest page */
+    uint64_t changes_parked;  /* rows parked */
 } tide_metrics;
 
 TIDE_API int tide_sync_metrics(tide_sync *sync, tide_metrics *out);
 
 /* The metrics of one resource: rows alive here, deleted rows remembered, newest stamp of the feed
- * (TIDE_TIME_NONE: empty), rows written since the engine was opened. TIDE_OK; TIDE_EMODEL. */
+ * (TIDE_TIME_NONE: empty), rows written since the engine was opened, rows parked now. TIDE_OK;
+ * TIDE_EMODEL. */
 typedef struct tide_resource_info {
     uint32_t size; /* set by the caller */
     uint32_t ownership;
@@ -260,6 +296,7 @@ typedef struct tide_resource_info {
     uint64_t tombstones;
     uint64_t changes_applied;
     tide_time head;
+    uint64_t parked;
 } tide_resource_info;
 
 TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out);

@@ -163,12 +163,21 @@ static int insert_entry(indexing *run, const uuid_t uuid, const cli_folder *fold
     return cli_writer_run(&run->writer, run->insertion);
 }
 
+/* Of rows that other programs wrote, some may belong to other devices. */
+static int count_written(indexing *run, sqlite3_stmt *statement, uint64_t *count)
+{
+    uint64_t foreign = run->writer.foreign;
+    int rc = cli_writer_run(&run->writer, statement);
+
+    *count += run->writer.foreign == foreign;
+    return rc;
+}
+
 static int update_entry(indexing *run, const cli_row *row)
 {
     sqlite3_bind_int64(run->update, 1, row->id);
     bind_description(run->update, 2, row);
-    run->changed++;
-    return cli_writer_run(&run->writer, run->update);
+    return count_written(run, run->update, &run->changed);
 }
 
 /* Brings the row of one name up to date; *child is what the walk needs if it is a folder. */
@@ -240,8 +249,7 @@ static int on_gone(void *ctx, int64_t id)
     indexing *run = ctx;
 
     sqlite3_bind_int64(run->removal, 1, id);
-    run->gone++;
-    return cli_writer_run(&run->writer, run->removal);
+    return count_written(run, run->removal, &run->gone);
 }
 
 /* ---- a run
@@ -313,16 +321,21 @@ static void print_summary(indexing *run)
             "%s: names that are not UTF-8 or look escaped, stored with bytes as \\xNN: %" PRIu64,
             run->folder, run->escaped);
     }
+    if (run->writer.foreign > 0) {
+        cli_note(call, "%s: rows that belong to other devices, left as they are: %" PRIu64,
+                 run->folder, run->writer.foreign);
+    }
     if (call->json) {
-        cli_print_json(call,
-                       json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
-                                 "location", run->location, "path", run->shown_folder, "created",
-                                 run->location_is_new, "new", cli_json_count(run->fresh), "changed",
-                                 cli_json_count(run->changed), "gone", cli_json_count(run->gone),
-                                 "unchanged", cli_json_count(run->unchanged), "unreadable",
-                                 cli_json_count(run->unreadable), "kept", cli_json_count(run->kept),
-                                 "escaped", cli_json_count(run->escaped), "seconds", seconds,
-                                 "rows_per_second", rate));
+        cli_print_json(
+            call,
+            json_pack("{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
+                      "location", run->location, "path", run->shown_folder, "created",
+                      run->location_is_new, "new", cli_json_count(run->fresh), "changed",
+                      cli_json_count(run->changed), "gone", cli_json_count(run->gone), "unchanged",
+                      cli_json_count(run->unchanged), "unreadable", cli_json_count(run->unreadable),
+                      "kept", cli_json_count(run->kept), "escaped", cli_json_count(run->escaped),
+                      "foreign", cli_json_count(run->writer.foreign), "seconds", seconds,
+                      "rows_per_second", rate));
         return;
     }
     cli_print_line(call, "location %s %s", run->location, run->shown_folder);

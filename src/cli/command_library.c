@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- init
@@ -82,13 +83,17 @@ const cli_command cli_command_init = {
 /* ---- status
  * ----------------------------------------------------------------------------------------- */
 
+#define KEY_TEXT 128     /* bytes of a key that are shown */
+#define PARKED_SHOWN 20u /* parked rows, except as JSON */
+
 typedef struct status_walk {
     cli_call *call;
     cli_library *library;
     tide_time now;
     bool about_us; /* marks of the peers about this device, and not the other way round */
     bool header_printed;
-    int rc; /* exit code of what went wrong in a callback */
+    uint64_t parked; /* rows */
+    int rc;          /* exit code of what went wrong in a callback */
 } status_walk;
 
 static int show_resource(void *ctx, const char *resource)
@@ -105,18 +110,90 @@ static int show_resource(void *ctx, const char *resource)
     if (call->json) {
         return !cli_print_json(
             call,
-            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "type", "resource", "resource", resource,
-                      "ownership", info.ownership == TIDE_DEVICE_OWNED ? "device" : "shared",
-                      "rows", cli_json_count(info.rows), "tombstones",
-                      cli_json_count(info.tombstones), "head", cli_json_time(info.head)));
+            json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "type", "resource", "resource",
+                      resource, "ownership",
+                      info.ownership == TIDE_DEVICE_OWNED ? "device" : "shared", "rows",
+                      cli_json_count(info.rows), "tombstones", cli_json_count(info.tombstones),
+                      "parked", cli_json_count(info.parked), "head", cli_json_time(info.head)));
     }
     if (!walk->header_printed) {
-        cli_print(call, "\n%-12s %12s %12s  %s\n", "RESOURCE", "ROWS", "TOMBSTONES", "HEAD");
+        cli_print(call, "\n%-14s %12s %12s %12s  %s\n", "RESOURCE", "ROWS", "TOMBSTONES", "PARKED",
+                  "HEAD");
     }
     walk->header_printed = true;
     tide_time_format(info.head, head);
-    return !cli_print(call, "%-12s %12" PRIu64 " %12" PRIu64 "  %s\n", resource, info.rows,
-                      info.tombstones, info.head == TIDE_TIME_NONE ? "-" : head);
+    return !cli_print(call, "%-14s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "  %s\n", resource,
+                      info.rows, info.tombstones, info.parked,
+                      info.head == TIDE_TIME_NONE ? "-" : head);
+}
+
+/* A key as text; bytes in base 16. */
+static void key_text(const tide_value *key, char text[KEY_TEXT])
+{
+    const unsigned char *bytes = key->data;
+
+    text[0] = '\0';
+    switch (key->type) {
+    case TIDE_INTEGER:
+        snprintf(text, KEY_TEXT, "%" PRId64, key->integer);
+        break;
+    case TIDE_FLOAT:
+        snprintf(text, KEY_TEXT, "%.17g", key->real);
+        break;
+    case TIDE_STRING:
+        snprintf(text, KEY_TEXT, "%.*s", (int)(key->bytes < KEY_TEXT ? key->bytes : KEY_TEXT - 1),
+                 (const char *)key->data);
+        break;
+    default:
+        for (size_t i = 0; i < key->bytes && 2 * i + 2 < KEY_TEXT; i++) {
+            snprintf(text + 2 * i, 3, "%02X", bytes[i]);
+        }
+    }
+    if (!cli_utf8_valid(text)) { /* cut within a character, or never UTF-8 */
+        snprintf(text, KEY_TEXT, "?");
+    }
+}
+
+static int show_parked(void *ctx, const tide_parked *row)
+{
+    status_walk *walk = ctx;
+    cli_call *call = walk->call;
+    char key[KEY_TEXT];
+    char since[TIDE_TIME_TEXT];
+
+    key_text(&row->key, key);
+    if (call->json) {
+        return !cli_print_json(
+            call, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s, s:s, s:o, s:o}", "type", "parked",
+                            "resource", row->resource, "key", key, "deleted", (int)row->deleted,
+                            "version", cli_json_time(row->version), "device",
+                            cli_json_uuid(row->version_device), "code", tide_code_name(row->code),
+                            "reason", row->reason, "since", cli_json_time(row->since), "tries",
+                            cli_json_count(row->tries)));
+    }
+    if (walk->parked++ >= PARKED_SHOWN) {
+        return 0;
+    }
+    if (!walk->header_printed) {
+        cli_print(call, "\n%-14s %-36s %6s %-30s  %s\n", "PARKED", "KEY", "TRIES", "SINCE",
+                  "REASON");
+    }
+    walk->header_printed = true;
+    tide_time_format(row->since, since);
+    return !cli_print_line(call, "%-14s %-36s %6" PRIu64 " %s  %s", row->resource, key, row->tries,
+                           since, row->reason);
+}
+
+static int show_all_parked(status_walk *walk)
+{
+    int rc;
+
+    walk->header_printed = false;
+    rc = tide_sync_parked(walk->library->sync, show_parked, walk);
+    if (rc == TIDE_OK && walk->parked > PARKED_SHOWN) {
+        cli_print(walk->call, "and %" PRIu64 " more\n", walk->parked - PARKED_SHOWN);
+    }
+    return rc;
 }
 
 static int show_mark(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
@@ -143,7 +220,7 @@ static int show_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
                                                "age_ns", cli_json_signed(age_ns)));
     }
     if (!walk->header_printed) {
-        cli_print(call, "\n%-36s %-12s %-30s %10s  %s\n", walk->about_us ? "PEER HAS" : "PEER",
+        cli_print(call, "\n%-36s %-14s %-30s %10s  %s\n", walk->about_us ? "PEER HAS" : "PEER",
                   "RESOURCE", "WATERMARK", "AGE", "UPDATED");
     }
     walk->header_printed = true;
@@ -151,7 +228,7 @@ static int show_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
     tide_time_format(mark->watermark, watermark);
     tide_time_format(mark->updated_at, updated_at);
     cli_age_text(age_ns, age);
-    return !cli_print(call, "%-36s %-12s %s %10s  %s\n", other_text, resource, watermark, age,
+    return !cli_print(call, "%-36s %-14s %s %10s  %s\n", other_text, resource, watermark, age,
                       updated_at);
 }
 
@@ -179,6 +256,9 @@ static int show_library(cli_call *call, cli_library *library)
 
     show_identity(call, library);
     rc = tide_sync_order(library->sync, show_resource, &walk);
+    if (rc == TIDE_OK) {
+        rc = show_all_parked(&walk);
+    }
     if (rc != TIDE_OK) {
         return cli_fail_sync(call, rc, library->path, library->sync);
     }

@@ -286,9 +286,9 @@ static void print_counts(const exchange *x)
         print_json_counts(x, messages, bytes, seconds);
         return;
     }
-    cli_print(x->call, "%-12s %12s %12s\n", "RESOURCE", "TO FIRST", "TO SECOND");
+    cli_print(x->call, "%-14s %12s %12s\n", "RESOURCE", "TO FIRST", "TO SECOND");
     for (size_t i = 0; i < x->resource_count; i++) {
-        cli_print(x->call, "%-12s %12" PRIu64 " %12" PRIu64 "\n", x->resources[i].name,
+        cli_print(x->call, "%-14s %12" PRIu64 " %12" PRIu64 "\n", x->resources[i].name,
                   x->resources[i].rows[FIRST], x->resources[i].rows[SECOND]);
     }
     cli_print(x->call, "%" PRIu64 " rows, %" PRIu64 " messages, %" PRIu64 " bytes\n", x->rows,

@@ -97,13 +97,15 @@ typedef struct cli_writer {
     struct sqlite3 *database;
     const char *path; /* for messages */
     uint32_t pending; /* rows in the open transaction */
+    uint64_t foreign; /* statements that did nothing, because the row is another device's */
     bool open;
 } cli_writer;
 
 int cli_writer_prepare(cli_writer *writer, const char *sql, struct sqlite3_stmt **out);
 
-/* Runs a statement that changes a row, in the open transaction or a new one; commits a full one.
- * The statement is reset and keeps its bindings. */
+/* Runs a statement that changes a row, in the open transaction or a new one; commits a full one. A
+ * row that belongs to another device stays as it is, which is counted and no failure. The statement
+ * is reset and keeps its bindings. */
 int cli_writer_run(cli_writer *writer, struct sqlite3_stmt *statement);
 int cli_writer_commit(cli_writer *writer);
 void cli_writer_abandon(cli_writer *writer); /* rolls an open transaction back */

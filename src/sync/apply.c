@@ -9,6 +9,7 @@
 typedef struct present {
     bool alive;
     bool gone;
+    bool recorded; /* false: capture was not told of it yet */
     sqlite3_int64 row;
     tide_time version;
     sqlite3_int64 device;
@@ -165,6 +166,7 @@ static int find(tide__apply *apply, tide__model *m, const tide_value *key, prese
         out->row = sqlite3_column_int64(statement, 0);
         out->version = sqlite3_column_int64(statement, 1);
         out->device = sqlite3_column_int64(statement, 2);
+        out->recorded = sqlite3_column_type(statement, 2) != SQLITE_NULL;
         (void)sqlite3_reset(statement);
         break;
     }
@@ -186,6 +188,23 @@ static int compare(tide__apply *apply, const tide_change *change, const present 
     }
     int order = uuid_compare(change->version_device, device);
     return order > 0 || (order == 0 && change->deleted && here->alive) ? TIDE_OK : TIDE_STALE;
+}
+
+/* A device-owned row is changed by the device that made what is here, and by no other. */
+static int check_owner(tide__apply *apply, const tide__model *m, const tide_change *change,
+                       const present *here)
+{
+    const unsigned char *owner = NULL;
+    char text[UUID_STR_LEN];
+    if (m->ownership != TIDE_DEVICE_OWNED || !here->recorded) {
+        return TIDE_OK;
+    }
+    int rc = tide__device_uuid(apply->sync, here->device, &owner);
+    if (rc != TIDE_OK || uuid_compare(change->version_device, owner) == 0) {
+        return rc;
+    }
+    uuid_unparse_lower(owner, text);
+    return tide__fail(&apply->sync->detail, TIDE_EOWNER, "the row belongs to device %s", text);
 }
 
 static int next_stamp(tide__apply *apply, tide__model *m, tide_time *out)
@@ -279,19 +298,41 @@ static int write_live(tide__apply *apply, tide__model *m, const tide_change *cha
     return rc;
 }
 
-/* A tombstone is kept also for a key that was never here: others may still follow our feed for it. */
+/* A tombstone is kept also for a key that was never here: others may still follow our feed for it.
+ * The record goes last, after a newer one is there. */
 static int write_gone(tide__apply *apply, tide__model *m, const tide_change *change,
                       const present *here)
 {
-    int rc = stamp(apply, m, change, 0);
-    if (rc == TIDE_OK && here->alive) {
+    int rc = TIDE_OK;
+    if (here->alive) {
         bind_integer(apply, m->statements[TIDE__DELETE], 1, here->row);
         rc = run_one(apply, m->statements[TIDE__DELETE]);
-        if (rc == TIDE_OK) {
-            rc = run_with_row(apply, m->statements[TIDE__UNSTAMP], here->row);
-        }
+    }
+    if (rc == TIDE_OK) {
+        rc = stamp(apply, m, change, 0);
+    }
+    if (rc == TIDE_OK && here->alive) {
+        rc = run_with_row(apply, m->statements[TIDE__UNSTAMP], here->row);
     }
     return rc;
+}
+
+bool tide__apply_refused(int answer)
+{
+    return answer == TIDE_ECONSTRAINT || answer == TIDE_EOWNER;
+}
+
+int tide__apply_explain(tide__apply *apply, const tide__model *m, const tide_change *change,
+                        int answer)
+{
+    const tide_value *key = &change->key;
+    if (!tide__apply_refused(answer)) {
+        return answer;
+    }
+    tide__detail why = apply->sync->detail;
+    return tide__fail(&apply->sync->detail, answer, "%s \"%.*s\": %.300s", m->resource,
+                      key->type == TIDE_STRING && key->bytes <= 64 ? (int)key->bytes : 0,
+                      (const char *)key->data, why.text);
 }
 
 int tide__apply_row(tide__apply *apply, tide__model *m, const tide_change *change)
@@ -301,22 +342,16 @@ int tide__apply_row(tide__apply *apply, tide__model *m, const tide_change *chang
         apply->newest = change->version;
     }
     int rc = find(apply, m, &change->key, &here);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    rc = compare(apply, change, &here);
-    if (rc != TIDE_OK) {
+    if (rc == TIDE_OK) {
+        rc = compare(apply, change, &here);
         apply->sync->metrics.changes_stale += rc == TIDE_STALE;
+    }
+    if (rc == TIDE_OK) {
+        rc = check_owner(apply, m, change, &here);
+    }
+    if (rc != TIDE_OK) {
         return rc;
     }
-    rc =
-        change->deleted ? write_gone(apply, m, change, &here) : write_live(apply, m, change, &here);
-    if (rc == TIDE_ECONSTRAINT) {
-        tide__detail why = apply->sync->detail;
-        (void)tide__fail(
-            &apply->sync->detail, rc, "%s \"%.*s\": %.300s", m->resource,
-            change->key.type == TIDE_STRING && change->key.bytes <= 64 ? (int)change->key.bytes : 0,
-            (const char *)change->key.data, why.text);
-    }
-    return rc;
+    return change->deleted ? write_gone(apply, m, change, &here)
+                           : write_live(apply, m, change, &here);
 }

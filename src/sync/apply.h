@@ -17,6 +17,9 @@ typedef struct tide__apply {
     int bind_code;                   /* TIDE_OK, or why a statement is not as it should be */
     tide_time newest;                /* version seen, for the floor */
     tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
+    bool parked_asked;               /* parked.h: whether there are parked rows is known, */
+    bool parked;                     /* and this is it */
+    bool again;                      /* it must begin anew, with rows guarded */
 } tide__apply;
 
 /* `purpose` is TIDE__APPLY, or TIDE__WRITE to be durable at the end. The rows come from the feed of
@@ -24,9 +27,18 @@ typedef struct tide__apply {
 int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose, const uuid_t peer,
                       tide_time epoch);
 
-/* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT; errors. `change` has been checked against the
- * model. */
+/* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT: the table refuses it, TIDE_EOWNER: another device
+ * owns what is here, and the reason is the detail; errors. `change` has been checked against the
+ * model. The table is changed before any record is, so a statement that is taken back whole leaves
+ * nothing of a row that is refused. */
 int tide__apply_row(tide__apply *apply, tide__model *model, const tide_change *change);
+
+/* Whether an answer of the former is about this row alone. */
+bool tide__apply_refused(int answer);
+
+/* Puts the row's name before the reason where it was refused, and passes the answer on. */
+int tide__apply_explain(tide__apply *apply, const tide__model *model, const tide_change *change,
+                        int answer);
 
 /* The newest stamp that was given, TIDE_TIME_NONE if none was. */
 tide_time tide__apply_newest(const tide__apply *apply);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/key.h"
+#include "sync/cascade.h"
+#include "sync/parked.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
@@ -146,6 +148,9 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
         rc = tide__sql_run(sync->db, identity_schema, &sync->detail);
     }
     if (rc == TIDE_OK) {
+        rc = tide__parked_install(sync);
+    }
+    if (rc == TIDE_OK) {
         rc = read_identity(sync, device, library);
         if (rc == TIDE_ABSENT) {
             rc = write_identity(sync, device, library);
@@ -221,7 +226,8 @@ static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next, c
                         m->key, when);
 }
 
-/* REPLACE may have deleted the row that had this row number, and told no trigger. */
+/* REPLACE may have deleted the row that had this row number, and told no trigger. Of a row that was
+ * not ours to delete there is no tombstone. */
 static void stamp_displaced(sqlite3_str *s, const tide__model *m, const char *next,
                             const char *unless)
 {
@@ -229,10 +235,38 @@ static void stamp_displaced(sqlite3_str *s, const tide__model *m, const char *ne
         s,
         "  INSERT INTO \"tidemark_%w_gone\" SELECT r.key, %s, NULL, 0, 0 "
         "FROM \"tidemark_%w_rows\" r WHERE r.row = NEW.\"%w\" "
-        "AND r.key IS NOT NEW.\"%w\" "
+        "AND r.key IS NOT NEW.\"%w\"%s "
         "AND NOT EXISTS (SELECT 1 FROM \"%w\" t WHERE t.\"%w\" = r.key) "
         "AND NOT EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" g WHERE g.key = r.key)%s;\n",
-        m->resource, next, m->resource, m->row, m->key, m->table, m->key, m->resource, unless);
+        m->resource, next, m->resource, m->row, m->key,
+        m->ownership == TIDE_DEVICE_OWNED ? " AND r.device = 0" : "", m->table, m->key, m->resource,
+        unless);
+}
+
+/* A device-owned row of another device is not ours to change: the statement fails before anything
+ * is stamped. */
+static void refuse_foreign(sqlite3_str *s, const tide__model *m)
+{
+    if (m->ownership == TIDE_DEVICE_OWNED) {
+        sqlite3_str_appendf(s,
+                            "  SELECT RAISE(ABORT, 'tidemark: %w belongs to another device') FROM "
+                            "\"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND key IS OLD.\"%w\" "
+                            "AND device <> 0;\n",
+                            m->resource, m->resource, m->row, m->key);
+    }
+}
+
+/* Nor is a key whose row another device has deleted, or that REPLACE has just taken from it. */
+static void refuse_taken(sqlite3_str *s, const tide__model *m)
+{
+    if (m->ownership == TIDE_DEVICE_OWNED) {
+        sqlite3_str_appendf(s,
+                            "  SELECT RAISE(ABORT, 'tidemark: %w belongs to another device') WHERE "
+                            "EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\" "
+                            "AND device <> 0) OR EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" WHERE "
+                            "row = NEW.\"%w\" AND key IS NEW.\"%w\" AND device <> 0);\n",
+                            m->resource, m->resource, m->key, m->resource, m->row, m->key);
+    }
 }
 
 static void trigger_head(sqlite3_str *s, const tide__model *m, const char *name)
@@ -272,6 +306,7 @@ static char *insert_trigger(const tide__model *m, const char *next)
     sqlite3_str_appendf(s, "INSERT ON");
     trigger_body(s, m, alive);
     sqlite3_free(alive);
+    refuse_taken(s, m);
     stamp_displaced(s, m, next, "");
     stamp_row(s, m, next);
     sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\nEND",
@@ -299,6 +334,7 @@ static char *update_trigger(const tide__model *m, const char *next)
     if (same != NULL) {
         update_head(s, m);
         trigger_body(s, m, same);
+        refuse_foreign(s, m);
         stamp_row(s, m, next);
         sqlite3_str_appendf(s, "END");
     }
@@ -321,6 +357,8 @@ static char *rekey_trigger(const tide__model *m, const char *next)
         trigger_head(s, m, "rekey");
         sqlite3_str_appendf(s, "UPDATE ON");
         trigger_body(s, m, condition);
+        refuse_foreign(s, m);
+        refuse_taken(s, m);
         stamp_displaced(s, m, next, own);
         stamp_gone(s, m, next, changed);
         stamp_row(s, m, next);
@@ -346,6 +384,7 @@ static char *delete_trigger(const tide__model *m, const char *next)
         trigger_head(s, m, "delete");
         sqlite3_str_appendf(s, "DELETE ON");
         trigger_body(s, m, "");
+        refuse_foreign(s, m);
         stamp_gone(s, m, next, gone);
         sqlite3_str_appendf(
             s,
@@ -368,8 +407,7 @@ static char *was_trigger(const tide__model *m, const char *change)
         m->resource, change, change, m->resource, m->resource, m->resource);
 }
 
-/* Creates the trigger unless the very same one is there; frees `sql`. */
-static int make_trigger(tide_sync *sync, const tide__model *m, const char *name, char *sql)
+int tide__capture_trigger(tide_sync *sync, const tide__model *m, const char *name, char *sql)
 {
     sqlite3_stmt *statement = NULL;
     if (sql == NULL) {
@@ -399,11 +437,12 @@ static int make_trigger(tide_sync *sync, const tide__model *m, const char *name,
 /* What the triggers were not there for, or were not told of. In this order, and nothing is taken
  * away before something newer is there: */
 static const char *const repairs[] = {
-    /* $R resource, $T table, $I row number, $K key, $N next stamp */
+    /* $R resource, $T table, $I row number, $K key, $N next stamp; $O 1 if it is device-owned, else
+     * 0: then what another device made is never taken for ours */
     /* a record whose key lives nowhere any more becomes a tombstone, */
     "INSERT INTO main.\"tidemark_$R_gone\" SELECT r.key, n.next + row_number() OVER (ORDER BY r.row), NULL, "
     "0, 0 FROM (SELECT $N AS next) n CROSS JOIN (SELECT key, min(row) AS row FROM main.\"tidemark_$R_rows\" "
-    "GROUP BY key) r WHERE NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = r.key) "
+    "WHERE NOT ($O AND device <> 0) GROUP BY key) r WHERE NOT EXISTS (SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = r.key) "
     "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_gone\" g WHERE g.key = r.key)",
     /* the newest stamp may be of a record that goes now, */
     "UPDATE main.tidemark_state SET floor = max(floor, "
@@ -412,6 +451,12 @@ static const char *const repairs[] = {
     "(SELECT 1 FROM main.\"tidemark_$R_rows\" r WHERE NOT EXISTS "
     "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)) OR EXISTS "
     "(SELECT 1 FROM main.\"tidemark_$R_gone\" g JOIN main.\"$T\" t ON t.\"$K\" = g.key)",
+    /* the record of a row that has another number now goes with it, if it is another device's: the
+     * newest of its key, unless the row has one, */
+    "INSERT OR REPLACE INTO main.\"tidemark_$R_rows\" SELECT t.\"$I\", r.key, max(r.stamp), r.version, "
+    "r.device, r.source FROM main.\"tidemark_$R_rows\" r JOIN main.\"$T\" t ON t.\"$K\" = r.key "
+    "WHERE $O AND r.device <> 0 AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_$R_rows\" o "
+    "WHERE o.row = t.\"$I\" AND o.key IS r.key) GROUP BY r.key",
     /* records of rows that are not there, or have another key, go, */
     "DELETE FROM main.\"tidemark_$R_rows\" AS r WHERE NOT EXISTS "
     "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$I\" = r.row AND t.\"$K\" IS r.key)",
@@ -424,7 +469,7 @@ static const char *const repairs[] = {
     "UPDATE main.\"tidemark_$R_rows\" SET version = NULL, device = 0, source = 0, stamp = x.stamp FROM "
     "(SELECT r.row, n.next + row_number() OVER (ORDER BY r.row) AS stamp FROM (SELECT $N AS next) n CROSS JOIN "
     "main.\"tidemark_$R_rows\" r JOIN main.\"tidemark_$R_gone\" g ON g.key = r.key WHERE "
-    "ifnull(r.version, r.stamp) <= ifnull(g.version, g.stamp)) x WHERE x.row = \"tidemark_$R_rows\".row",
+    "NOT ($O AND r.device <> 0) AND ifnull(r.version, r.stamp) <= ifnull(g.version, g.stamp)) x WHERE x.row = \"tidemark_$R_rows\".row",
     /* and a key that lives has no tombstone. */
     "DELETE FROM main.\"tidemark_$R_gone\" AS g WHERE EXISTS "
     "(SELECT 1 FROM main.\"$T\" t WHERE t.\"$K\" = g.key)",
@@ -450,6 +495,8 @@ static char *text_for(const tide__model *m, const char *next, const char *sql)
         p++;
         if (*p == 'N') {
             sqlite3_str_appendall(s, next);
+        } else if (*p == 'O') {
+            sqlite3_str_appendchar(s, 1, m->ownership == TIDE_DEVICE_OWNED ? '1' : '0');
         } else {
             const char *name = *p == 'R'   ? m->resource
                                : *p == 'T' ? m->table
@@ -534,7 +581,7 @@ static int changed_unseen(tide_sync *sync, const tide__model *m, bool *changed)
 static int make_update_trigger(tide_sync *sync, const tide__model *m, const char *next)
 {
     return m->column_count > 0
-               ? make_trigger(sync, m, "update", update_trigger(m, next))
+               ? tide__capture_trigger(sync, m, "update", update_trigger(m, next))
                : tide__sql_run_made(
                      sync->db,
                      sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"tidemark_%w_update\"",
@@ -552,10 +599,10 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     bool changed = false;
     int rc = make_tables(sync, m);
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "was_update", was_trigger(m, "update"));
+        rc = tide__capture_trigger(sync, m, "was_update", was_trigger(m, "update"));
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "was_delete", was_trigger(m, "delete"));
+        rc = tide__capture_trigger(sync, m, "was_delete", was_trigger(m, "delete"));
     }
     if (rc == TIDE_OK) {
         rc = changed_unseen(sync, m, &changed);
@@ -567,17 +614,17 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
         rc = run_for(sync, m, next, restamp);
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "insert", insert_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "insert", insert_trigger(m, next));
     }
     if (rc == TIDE_OK) {
         rc = make_update_trigger(sync, m, next);
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "rekey", rekey_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "rekey", rekey_trigger(m, next));
     }
     if (rc == TIDE_OK) {
-        rc = make_trigger(sync, m, "delete", delete_trigger(m, next));
+        rc = tide__capture_trigger(sync, m, "delete", delete_trigger(m, next));
     }
     sqlite3_free(next);
-    return rc;
+    return rc == TIDE_OK ? tide__cascade_install(sync, m) : rc;
 }

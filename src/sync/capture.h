@@ -16,6 +16,9 @@
  *
  * While the engine applies a peer's rows, tidemark_state.applying is 1 inside its transaction and
  * the triggers stand still; the engine writes the records itself.
+ *
+ * A device-owned row whose record has a device other than 0 is not ours: the triggers refuse what
+ * would change or delete it, and nothing here takes such a record for one of ours.
  */
 #ifndef TIDEMARK_SYNC_CAPTURE_H
 #define TIDEMARK_SYNC_CAPTURE_H
@@ -31,6 +34,10 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
 /* Makes tables and triggers of a checked model where they are missing or another, and gives every
  * row that has no record one. Inside a transaction. */
 int tide__capture_install(tide_sync *sync, const tide__model *model);
+
+/* Creates the trigger tidemark_RESOURCE_NAME unless the very same one is there. `sql` was made by
+ * sqlite3_mprintf and is freed; it names no schema, and NULL is TIDE_ENOMEM. */
+int tide__capture_trigger(tide_sync *sync, const tide__model *model, const char *name, char *sql);
 
 /* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or
  * nothing); to be freed with sqlite3_free. NULL: no memory. */

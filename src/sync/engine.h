@@ -2,9 +2,11 @@
  *
  *     transaction  the connection, its transactions, and when their rows are on disk
  *     capture      the tables and triggers that stamp every change
+ *     cascade      rows that go with the row they refer to
  *     model        what is registered: names checked, statements prepared, order
  *     feed         reading a range of our own feed
  *     apply        writing rows of a peer's feed
+ *     parked       rows of a peer's feed that the table refuses
  *     page         a page of ranges: judged, applied, marks raised
  *     reading      full reads, and the sweep at their end
  *     history      our own feed: its epochs, and whether it was rolled back
@@ -68,6 +70,29 @@ enum {
     TIDE__CONTROLS
 };
 
+/* Of parked rows (parked.h); prepared at open. */
+enum {
+    TIDE__PARKED_ANY,    /* whether there is one */
+    TIDE__PARKED_FIND,   /* a resource and key: number and version */
+    TIDE__PARKED_PUT,    /* a row, behind all others */
+    TIDE__PARKED_DROP,   /* by number */
+    TIDE__PARKED_NEXT,   /* the first in turn up to a number */
+    TIDE__PARKED_LAST,   /* the largest number, 0 if there is none */
+    TIDE__PARKED_AGAIN,  /* was tried in vain: behind all others */
+    TIDE__PARKED_COUNT,  /* of a resource */
+    TIDE__PARKED_LIST,   /* all, the oldest first */
+    TIDE__PARKED_MARK,   /* one row in a transaction: a savepoint, */
+    TIDE__PARKED_BACK,   /* back to it, */
+    TIDE__PARKED_UNMARK, /* and away with it */
+    TIDE__PARKED_STATEMENTS
+};
+
+typedef struct tide__parent {
+    char *column;
+    char *resource;
+    bool no_index;
+} tide__parent;
+
 typedef struct tide__model {
     size_t place; /* among the engine's */
     uint32_t ownership;
@@ -79,6 +104,9 @@ typedef struct tide__model {
     size_t column_count;
     char **depends_on;
     size_t depends_on_count;
+    tide__parent parents[TIDE_PARENTS_MAX];
+    size_t parent_count;
+    bool guarded; /* a row that is refused may leave something behind: see parked.h */
     uint64_t applied;
     sqlite3_stmt *statements[TIDE__STATEMENTS];
 } tide__model;
@@ -107,6 +135,7 @@ struct tide_sync {
     tide_clock_fn *clock;
     void *clock_ctx;
     sqlite3_stmt *controls[TIDE__CONTROLS];
+    sqlite3_stmt *parked[TIDE__PARKED_STATEMENTS];
     bool inside;      /* a transaction of ours is open */
     bool normal;      /* synchronous is NORMAL */
     int log_fd;       /* of the write-ahead log, for flushing it; -1 */
@@ -125,6 +154,9 @@ tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_
 
 tide_time tide__now(const tide_sync *sync);
 void tide__emit(const tide_sync *sync, const tide_event *event);
+
+/* Counts what was written of a resource, and tells of it. `peer` may be NULL. */
+void tide__tell_changed(tide_sync *sync, const unsigned char *peer, tide__model *m, uint64_t count);
 
 /* Passes on what the marks answered; of an error their reason becomes ours. */
 int tide__marks_failed(tide_sync *sync, int rc);

@@ -51,45 +51,67 @@ typedef struct builtin {
 
 static const char *const on_device[] = {"device"};
 static const char *const on_location[] = {"location"};
+static const char *const on_entry[] = {"entry"};
+static const char *const on_entry_and_tag[] = {"entry", "tag"};
 static const char *const device_columns[] = {"name"};
 static const char *const location_columns[] = {"device_uuid", "name", "path"};
 static const char *const entry_columns[] = {"location_uuid", "parent_uuid", "name",
                                             "kind",          "size",        "mtime"};
 static const char *const volume_columns[] = {"device_uuid", "name", "mount_point", "file_system",
                                              "total_bytes"};
+static const char *const tag_columns[] = {"name", "color"};
+static const char *const entry_tag_columns[] = {"entry_uuid", "tag_uuid"};
+static const char *const metadata_columns[] = {"entry_uuid", "favorite", "note"};
+/* Locations are few: no index. */
+static const tide_parent entry_parents[] = {
+    {.column = "location_uuid", .resource = "location", .no_index = 1},
+    {.column = "parent_uuid", .resource = "entry"}};
+static const tide_parent entry_tag_parents[] = {{.column = "entry_uuid", .resource = "entry"},
+                                                {.column = "tag_uuid", .resource = "tag"}};
+static const tide_parent metadata_parents[] = {{.column = "entry_uuid", .resource = "entry"}};
 
-#define MODEL(name, table_name, columns_, depends)                                                 \
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Each builtin has columns; dependencies and parents may be NONE. */
+#define NONE NULL, 0
+#define SOME(array) (array), COUNT(array)
+#define MODEL(ownership_, name, table_name, columns_, depends, parents_)                           \
     {                                                                                              \
-        .size = sizeof(tide_model), .ownership = TIDE_DEVICE_OWNED, .resource = (name),            \
-        .table = (table_name), .key = "uuid", .columns = (columns_),                               \
-        .column_count = sizeof(columns_) / sizeof *(columns_), .depends_on = (depends),            \
-        .depends_on_count = 1                                                                      \
+        sizeof(tide_model), (ownership_), (name), (table_name), "uuid", SOME(columns_), depends,   \
+            parents_                                                                               \
     }
 
 static const builtin builtins[] = {
-    {{.size = sizeof(tide_model),
-      .ownership = TIDE_DEVICE_OWNED,
-      .resource = "device",
-      .table = "devices",
-      .key = "uuid",
-      .columns = device_columns,
-      .column_count = 1},
+    {MODEL(TIDE_DEVICE_OWNED, "device", "devices", device_columns, NONE, NONE),
      "CREATE TABLE IF NOT EXISTS main.devices ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT)"},
-    {MODEL("location", "locations", location_columns, on_device),
+    {MODEL(TIDE_DEVICE_OWNED, "location", "locations", location_columns, SOME(on_device), NONE),
      "CREATE TABLE IF NOT EXISTS main.locations ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, path TEXT)"},
-    {MODEL("entry", "entries", entry_columns, on_location),
+    {MODEL(TIDE_DEVICE_OWNED, "entry", "entries", entry_columns, SOME(on_location),
+           SOME(entry_parents)),
      "CREATE TABLE IF NOT EXISTS main.entries ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, location_uuid TEXT, parent_uuid TEXT, "
      "name TEXT, kind TEXT, size INTEGER, mtime TEXT)"},
-    {MODEL("volume", "volumes", volume_columns, on_device),
+    {MODEL(TIDE_DEVICE_OWNED, "volume", "volumes", volume_columns, SOME(on_device), NONE),
      "CREATE TABLE IF NOT EXISTS main.volumes ("
      "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, "
      "mount_point TEXT, file_system TEXT, total_bytes INTEGER)"},
+    {MODEL(TIDE_SHARED, "tag", "tags", tag_columns, NONE, NONE),
+     "CREATE TABLE IF NOT EXISTS main.tags ("
+     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT, color TEXT)"},
+    {MODEL(TIDE_SHARED, "entry_tag", "entry_tags", entry_tag_columns, SOME(on_entry_and_tag),
+           SOME(entry_tag_parents)),
+     "CREATE TABLE IF NOT EXISTS main.entry_tags ("
+     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, entry_uuid TEXT, tag_uuid TEXT)"},
+    {MODEL(TIDE_SHARED, "entry_metadata", "entry_metadata", metadata_columns, SOME(on_entry),
+           SOME(metadata_parents)),
+     "CREATE TABLE IF NOT EXISTS main.entry_metadata ("
+     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, entry_uuid TEXT, favorite INTEGER, "
+     "note TEXT)"},
 };
 
-#define BUILTINS (sizeof builtins / sizeof *builtins)
+#define BUILTINS COUNT(builtins)
 
 /* What opening needs on its way, and what it has found and made. */
 typedef struct opening {

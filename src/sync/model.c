@@ -21,6 +21,46 @@ static bool identifier_ok(const char *name)
            strnlen(name, TIDE_IDENTIFIER_MAX + 1) <= TIDE_IDENTIFIER_MAX;
 }
 
+/* Whether a name is among others. */
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of a model whose names are sound. */
+static int check_parents(tide_sync *sync, const tide_model *m)
+{
+    if (m->parent_count > TIDE_PARENTS_MAX) {
+        return tide__fail(&sync->detail, TIDE_ELIMIT, "model %s: too many parents", m->resource);
+    }
+    if (m->parents == NULL && m->parent_count > 0) {
+        return tide__fail(&sync->detail, TIDE_EINVAL, "model %s: NULL for parents", m->resource);
+    }
+    for (size_t i = 0; i < m->parent_count; i++) {
+        const tide_parent *p = &m->parents[i];
+        if (p->no_index > 1) {
+            return tide__fail(&sync->detail, TIDE_EINVAL, "model %s: no_index of parent %zu is %u",
+                              m->resource, i, p->no_index);
+        }
+        if (p->column == NULL || !is_among(p->column, m->columns, m->column_count)) {
+            return tide__fail(&sync->detail, TIDE_EINVAL,
+                              "model %s: parent %zu is in none of its columns", m->resource, i);
+        }
+        if (p->resource == NULL || (strcmp(p->resource, m->resource) != 0 &&
+                                    !is_among(p->resource, m->depends_on, m->depends_on_count))) {
+            return tide__fail(&sync->detail, TIDE_EINVAL,
+                              "model %s: it does not depend on the resource of parent %zu",
+                              m->resource, i);
+        }
+    }
+    return TIDE_OK;
+}
+
 static int check_shape(tide_sync *sync, const tide_model *m)
 {
     const char *resource = m->resource;
@@ -68,7 +108,7 @@ static int check_shape(tide_sync *sync, const tide_model *m)
                               resource, i);
         }
     }
-    return TIDE_OK;
+    return check_parents(sync, m);
 }
 
 static char **copy_names(const char *const *names, size_t count)
@@ -95,6 +135,20 @@ static void free_names(char **names, size_t count)
     tide__free(names);
 }
 
+static bool copy_parents(tide__model *m, const tide_model *model)
+{
+    for (size_t i = 0; i < model->parent_count; i++) {
+        tide__parent *p = &m->parents[m->parent_count++];
+        p->column = tide__strdup(model->parents[i].column);
+        p->resource = tide__strdup(model->parents[i].resource);
+        p->no_index = model->parents[i].no_index != 0;
+        if (p->column == NULL || p->resource == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void tide__model_free(tide__model *m)
 {
     if (m == NULL) {
@@ -105,6 +159,10 @@ void tide__model_free(tide__model *m)
     }
     free_names(m->columns, m->column_count);
     free_names(m->depends_on, m->depends_on_count);
+    for (size_t i = 0; i < m->parent_count; i++) {
+        tide__free(m->parents[i].column);
+        tide__free(m->parents[i].resource);
+    }
     tide__free(m->resource);
     tide__free(m->table);
     tide__free(m->key);
@@ -246,7 +304,7 @@ int tide__model_make(tide_sync *sync, const tide_model *model, tide__model **out
     m->depends_on = copy_names(model->depends_on, model->depends_on_count);
     m->depends_on_count = m->depends_on == NULL ? 0 : model->depends_on_count;
     if (m->resource == NULL || m->table == NULL || m->key == NULL || m->columns == NULL ||
-        m->depends_on == NULL) {
+        m->depends_on == NULL || !copy_parents(m, model)) {
         tide__model_free(m);
         return TIDE_ENOMEM;
     }
@@ -357,10 +415,10 @@ static char *statement_sql(const tide__model *m, int which)
     case TIDE__DISPLACED:
         return sqlite3_mprintf(
             "INSERT INTO main.\"tidemark_%w_gone\" SELECT r.key, ?2, NULL, 0, 0 "
-            "FROM main.\"tidemark_%w_rows\" r WHERE r.row = ?1 "
+            "FROM main.\"tidemark_%w_rows\" r WHERE r.row = ?1%s "
             "AND NOT EXISTS (SELECT 1 FROM main.\"%w\" t WHERE t.\"%w\" = r.key) "
             "AND NOT EXISTS (SELECT 1 FROM main.\"tidemark_%w_gone\" g WHERE g.key = r.key)",
-            r, r, m->table, m->key, r);
+            r, r, m->ownership == TIDE_DEVICE_OWNED ? " AND r.device = 0" : "", m->table, m->key, r);
     case TIDE__STAMP:
         /* Not REPLACE: that would take the old record away and tell no trigger. */
         return sqlite3_mprintf(

@@ -4,8 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "sync/apply.h"
+#include "sync/cascade.h"
 #include "sync/history.h"
+#include "sync/parked.h"
 #include "sync/reading.h"
 
 #define FLUSH_ROWS 32768 /* a crash costs so many rows read again, at most */
@@ -20,15 +21,17 @@ typedef struct judged {
     bool last;    /* and reaches the head */
     tide__reading reading;
     uint64_t written;
+    tide__parking parking;
 } judged;
 
 typedef struct page {
     tide_sync *sync;
     const unsigned char *peer;
     const tide__message *message;
-    judged judged[TIDE_MODELS_MAX]; /* by range */
-    size_t rows;                    /* of the ranges to apply */
-    bool writes;                    /* there is something to do in the database */
+    judged judged[TIDE_MODELS_MAX];   /* by range */
+    size_t rows;                      /* of the ranges to apply */
+    bool writes;                      /* there is something to do in the database */
+    uint64_t fitted[TIDE_MODELS_MAX]; /* of those that were parked, by place of the model */
     bool gap;
     tide_time newest; /* stamp given */
 } page;
@@ -121,15 +124,17 @@ static int check_rows(page *p)
     return TIDE_OK;
 }
 
-/* Of rows that check_rows has seen. */
+/* Of a range that check_rows has seen. */
 static int write_range(page *p, tide__apply *apply, const tide__range *range, judged *j)
 {
     tide_value values[TIDE_COLUMNS_MAX];
     int rc = TIDE_OK;
+    j->written = 0;
+    j->parking.count = 0;
     for (size_t r = 0; rc == TIDE_OK && r < range->rows->size; r++) {
         tide_change change;
         (void)tide__message_row(range, r, j->model->column_count, &change, values);
-        rc = tide__apply_row(apply, j->model, &change);
+        rc = tide__parked_apply(apply, j->model, &change, &j->parking);
         j->written += rc == TIDE_OK;
         rc = rc == TIDE_STALE ? TIDE_OK : rc;
         if (rc == TIDE_OK && j->full && j->reading.listing) {
@@ -146,20 +151,41 @@ static int write_range(page *p, tide__apply *apply, const tide__range *range, ju
     return rc;
 }
 
-static int write_rows(page *p)
+static int write_rows(page *p, bool *again)
 {
     tide__apply apply;
+    uint64_t written = 0;
+    int64_t upto = 0;
     int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY, p->peer, p->message->epoch);
+    *again = false;
     if (rc != TIDE_OK) {
         return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
         if (p->judged[i].apply) {
             rc = write_range(p, &apply, &p->message->ranges[i], &p->judged[i]);
+            written += p->judged[i].written;
         }
     }
+    if (rc == TIDE_OK && written > 0) { /* what was parked may fit now */
+        rc = tide__parked_retry(&apply, TIDE__PARKED_PER_PAGE, &upto, p->fitted);
+    }
+    *again = apply.again;
     p->newest = tide__apply_newest(&apply);
     return tide__apply_end(&apply, rc);
+}
+
+/* One model more is guarded each time that it begins anew. */
+static int write_page(page *p)
+{
+    bool again = true;
+    int rc = TIDE_OK;
+    uint64_t stale = p->sync->metrics.changes_stale;
+    while (again) {
+        p->sync->metrics.changes_stale = stale;
+        rc = write_rows(p, &again);
+    }
+    return rc;
 }
 
 /* The full reads that are due. */
@@ -181,6 +207,18 @@ static int begin_readings(page *p)
     return rc;
 }
 
+static void tell_parked(page *p, const judged *j)
+{
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_PARKED,
+                        .peer = p->peer,
+                        .resource = j->model->resource,
+                        .text = j->parking.reason,
+                        .count = j->parking.count};
+    p->sync->metrics.changes_parked += j->parking.count;
+    tide__emit(p->sync, &event);
+}
+
 /* The rows are in, whatever becomes of the marks. */
 static void count_and_tell(page *p)
 {
@@ -188,18 +226,19 @@ static void count_and_tell(page *p)
     for (size_t i = 0; i < p->message->range_count; i++) {
         const tide__range *range = &p->message->ranges[i];
         const judged *j = &p->judged[i];
-        metrics->changes_applied += j->written;
-        j->model->applied += j->written;
         if (range->after != range->upto) {
             *(j->apply ? &metrics->pages_applied : &metrics->pages_refused) += 1;
         }
         if (j->written > 0) {
-            tide_event event = {.size = sizeof event,
-                                .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                                .peer = p->peer,
-                                .resource = j->model->resource,
-                                .count = j->written};
-            tide__emit(p->sync, &event);
+            tide__tell_changed(p->sync, p->peer, j->model, j->written);
+        }
+        if (j->parking.count > 0) {
+            tell_parked(p, j);
+        }
+    }
+    for (size_t i = 0; i < p->sync->model_count; i++) {
+        if (p->fitted[i] > 0) {
+            tide__tell_changed(p->sync, NULL, p->sync->models[i], p->fitted[i]);
         }
     }
 }
@@ -258,7 +297,7 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
         rc = check_rows(&p);
     }
     if (rc == TIDE_OK && p.writes) {
-        rc = write_rows(&p);
+        rc = write_page(&p);
     }
     if (rc != TIDE_OK) {
         return rc;
@@ -268,6 +307,10 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     rc = raise_marks(&p);
     if (rc == TIDE_OK) {
         rc = begin_readings(&p);
+    }
+    if (rc == TIDE_OK && message->end && p.rows == 0 && !p.gap) { /* the round ends */
+        rc = tide__parked_settle(sync);
+        rc = rc == TIDE_OK ? tide__cascade_settle(sync) : rc;
     }
     if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
         rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));

@@ -19,6 +19,7 @@
 #include "sync/engine.h"
 #include "sync/history.h"
 #include "sync/model.h"
+#include "sync/parked.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
@@ -37,6 +38,18 @@ void tide__emit(const tide_sync *sync, const tide_event *event)
     if (sync->event != NULL) {
         sync->event(sync->event_ctx, event);
     }
+}
+
+void tide__tell_changed(tide_sync *sync, const unsigned char *peer, tide__model *m, uint64_t count)
+{
+    tide_event event = {.size = sizeof event,
+                        .kind = TIDE_EVENT_RESOURCE_CHANGED,
+                        .peer = peer,
+                        .resource = m->resource,
+                        .count = count};
+    m->applied += count;
+    sync->metrics.changes_applied += count;
+    tide__emit(sync, &event);
 }
 
 static int load_devices(tide_sync *sync)
@@ -203,6 +216,9 @@ int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync
     if (rc == TIDE_OK) {
         rc = load_devices(sync);
     }
+    if (rc == TIDE_OK) {
+        rc = tide__parked_prepare(sync);
+    }
     if (rc != TIDE_OK) {
         if (o.detail != NULL) {
             (void)sqlite3_snprintf((int)o.detail_bytes, o.detail, "%s",
@@ -227,6 +243,7 @@ void tide_sync_close(tide_sync *sync)
     for (size_t i = 0; i < sync->model_count; i++) {
         tide__model_free(sync->models[i]);
     }
+    tide__parked_finalize(sync);
     tide__connection_close(sync);
     tide__free(sync->devices);
     tide__free(sync);
@@ -434,19 +451,6 @@ static int check_changes(tide_sync *sync, const tide_change *changes, size_t cou
     return rc;
 }
 
-/* Counts what was written of a resource, and tells of it. */
-static void tell(tide_sync *sync, const uuid_t peer, tide__model *m, uint64_t count)
-{
-    tide_event event = {.size = sizeof event,
-                        .kind = TIDE_EVENT_RESOURCE_CHANGED,
-                        .peer = peer,
-                        .resource = m->resource,
-                        .count = count};
-    m->applied += count;
-    sync->metrics.changes_applied += count;
-    tide__emit(sync, &event);
-}
-
 static int apply_changes(tide_sync *sync, const uuid_t peer, const tide_change *changes,
                          size_t count, tide__purpose purpose, uint64_t *written)
 {
@@ -457,7 +461,8 @@ static int apply_changes(tide_sync *sync, const uuid_t peer, const tide_change *
     }
     for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
         tide__model *m = tide__model_find(sync, changes[i].resource, strlen(changes[i].resource));
-        rc = tide__apply_row(&apply, m, &changes[i]);
+        rc = tide__parked_write(&apply, m, &changes[i]);
+        rc = tide__apply_explain(&apply, m, &changes[i], rc);
         written[m->place] += rc == TIDE_OK;
         rc = rc == TIDE_STALE ? TIDE_OK : rc;
     }
@@ -484,7 +489,7 @@ int tide_sync_apply_state_changes(tide_sync *sync, const uuid_t peer, const tide
     for (size_t i = 0; i < sync->model_count; i++) {
         all += counts[i];
         if (counts[i] > 0) {
-            tell(sync, peer, sync->models[i], counts[i]);
+            tide__tell_changed(sync, peer, sync->models[i], counts[i]);
         }
     }
     if (written != NULL) {
@@ -531,6 +536,9 @@ int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource
         info.head = sqlite3_column_int64(head, 0);
         info.head = info.head == 0 ? TIDE_TIME_NONE : info.head;
         (void)sqlite3_reset(head);
+        rc = tide__parked_count(sync, m, &info.parked);
+    }
+    if (rc == TIDE_OK) {
         *out = info;
     }
     return rc;

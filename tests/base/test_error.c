@@ -41,6 +41,7 @@ static const struct {
     {TIDE_ECONSTRAINT, -21, "TIDE_ECONSTRAINT"},
     {TIDE_ESQL, -22, "TIDE_ESQL"},
     {TIDE_ECLOSED, -23, "TIDE_ECLOSED"},
+    {TIDE_EOWNER, -24, "TIDE_EOWNER"},
 };
 
 START_TEST(values_and_names_are_pinned)
@@ -76,7 +77,7 @@ END_TEST
 
 START_TEST(other_numbers_are_unknown)
 {
-    static const int others[] = {5, 6, 100, -24, -25, -100, INT_MAX, INT_MIN};
+    static const int others[] = {5, 6, 100, -25, -26, -100, INT_MAX, INT_MIN};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         ck_assert_str_eq(tide_strerror(others[i]), "unknown code");

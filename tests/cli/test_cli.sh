@@ -374,7 +374,7 @@ rm dir/link
 mkdir dir/link # of another kind; and dir itself is no entry
 rm -r dir/sub/deeper # two are gone, and the folder above has changed
 : >"dir/link/new"
-expect 'what is new, changed, and gone' 0 '{"location":"UUID","path":"FOLDER/dir","created":false,"new":"1","changed":"3","gone":"2","unchanged":"1","unreadable":"0","kept":"0","escaped":"0","seconds":N}' '' \
+expect 'what is new, changed, and gone' 0 '{"location":"UUID","path":"FOLDER/dir","created":false,"new":"1","changed":"3","gone":"2","unchanged":"1","unreadable":"0","kept":"0","escaped":"0","foreign":"0","seconds":N}' '' \
     tidemark index lib dir --json
 : >"$(printf 'dir/link/a\377b')" 2>/dev/null
 if [ "$(find dir/link -type f | wc -l)" -eq 2 ]; then
@@ -483,10 +483,13 @@ expect 'status' 0 'device   UUID
 library  UUID
 path     lib
 
-RESOURCE             ROWS   TOMBSTONES  HEAD
-device                  1            0  NOW
-location                1            0  NOW
-entry                   5            3  NOW' '' \
+RESOURCE               ROWS   TOMBSTONES       PARKED  HEAD
+device                    1            0            0  NOW
+location                  1            0            0  NOW
+entry                     5            3            0  NOW
+tag                       0            0            0  -
+entry_tag                 0            0            0  -
+entry_metadata            0            0            0  -' '' \
     sh -c '"$0" status lib | grep -v "^volume "' "$program"
 
 # ---- syncing --------------------------------------------------------------------------------------------
@@ -504,20 +507,26 @@ expect 'a copy of the library' 3 '' 'tidemark: sync: copy: is the same device as
     tidemark sync lib copy
 tidemark init first >/dev/null
 tidemark index first dir >/dev/null
-expect 'a sync makes the second library' 0 'RESOURCE         TO FIRST    TO SECOND
-device                  1            1
-location                0            1
-entry                   0            5
+expect 'a sync makes the second library' 0 'RESOURCE           TO FIRST    TO SECOND
+device                    1            1
+location                  0            1
+entry                     0            5
+tag                       0            0
+entry_tag                 0            0
+entry_metadata            0            0
 N messages, N bytes
 N seconds, N rows/s
 complete' 'tidemark: sync: second: made as a new device of the library of first' \
     sh -c '"$0" sync first second >sync.txt; rc=$?; sed "/^volume/d; s/^.* rows, //" sync.txt; exit $rc' \
     "$program"
-expect 'another sync has nothing to do' 0 'RESOURCE         TO FIRST    TO SECOND
-device                  0            0
-location                0            0
-entry                   0            0
-volume                  0            0
+expect 'another sync has nothing to do' 0 'RESOURCE           TO FIRST    TO SECOND
+device                    0            0
+location                  0            0
+entry                     0            0
+volume                    0            0
+tag                       0            0
+entry_tag                 0            0
+entry_metadata            0            0
 0 rows, N messages, N bytes
 N seconds, N rows/s
 complete' '' tidemark sync first second

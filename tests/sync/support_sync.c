@@ -432,6 +432,11 @@ static void side_event(void *ctx, const tide_event *event)
     test_require(event->size == sizeof *event);
     if (event->kind == TIDE_EVENT_RESOURCE_CHANGED) {
         side->changed += event->count;
+        side->fitted += event->peer == NULL ? event->count : 0;
+    } else if (event->kind == TIDE_EVENT_PARKED) {
+        test_require(event->peer != NULL && event->resource != NULL && event->text != NULL);
+        side->parked += event->count;
+        snprintf(side->reason, sizeof side->reason, "%s", event->text);
     } else if (event->kind == TIDE_EVENT_STATE) {
         test_require(side->state_count < 64);
         side->states[side->state_count++] = event->state;

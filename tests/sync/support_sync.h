@@ -79,9 +79,12 @@ typedef struct test_side {
     sqlite3 *db; /* the engine's connection */
     test_marks *marks;
     tide_session *session;
-    tide_time said;      /* the session, as its messages name it; known once one was taken */
-    tide_time ahead;     /* of the engine's clock */
-    uint64_t changed;    /* rows told by TIDE_EVENT_RESOURCE_CHANGED */
+    tide_time said;   /* the session, as its messages name it; known once one was taken */
+    tide_time ahead;  /* of the engine's clock */
+    uint64_t changed; /* rows told by TIDE_EVENT_RESOURCE_CHANGED */
+    uint64_t fitted;  /* those of them that were told without a peer */
+    uint64_t parked;  /* rows told by TIDE_EVENT_PARKED, the last one with these words */
+    char reason[256];
     uint32_t states[64]; /* told by TIDE_EVENT_STATE */
     size_t state_count;
 } test_side;

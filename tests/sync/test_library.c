@@ -256,6 +256,104 @@ START_TEST(a_folder_that_stays_locked_is_busy)
 }
 END_TEST
 
+/* ---- the built-in models ------------------------------------------------------------------------ */
+
+static tide_library *opened(const char *path, uint32_t flags)
+{
+    tide_library *library = NULL;
+
+    ck_assert_int_eq(open_library(path, flags, "name", &library), TIDE_OK);
+    return library;
+}
+
+static sqlite3 *database_of(tide_library *library)
+{
+    return tide_sync_database(tide_library_sync(library));
+}
+
+static int append_resource(void *ctx, const char *resource)
+{
+    sqlite3_str_appendf(ctx, "%s ", resource);
+    return 0;
+}
+
+START_TEST(shared_models_stand_beside_the_owned_ones)
+{
+    tide_library *library = opened("lib", new_library);
+    tide_sync *sync = tide_library_sync(library);
+    static const char *const shared[] = {"tag", "entry_tag", "entry_metadata"};
+    static const char *const owned[] = {"device", "location", "entry", "volume"};
+    sqlite3_str *order = sqlite3_str_new(NULL);
+    char *text;
+
+    ck_assert_int_eq(tide_sync_order(sync, append_resource, order), TIDE_OK);
+    text = sqlite3_str_finish(order);
+    ck_assert_str_eq(text, "device location entry volume tag entry_tag entry_metadata ");
+    sqlite3_free(text);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(tide_model_is_device_owned(sync, shared[i]), 0);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(tide_model_is_device_owned(sync, owned[i]), 1);
+    tide_library_close(library);
+}
+END_TEST
+
+/* One that an older version made has neither their tables nor the triggers; its rows stay. */
+START_TEST(an_older_library_gains_their_tables)
+{
+    tide_library *library = opened("lib", new_library);
+    sqlite3 *db = database_of(library);
+
+    test_sql(db, "INSERT INTO entries (uuid, name) VALUES ('e', 'E')");
+    test_sql(db, "DROP TABLE tags; DROP TABLE entry_tags; DROP TABLE entry_metadata;"
+                 "DROP TABLE tidemark_tag_rows; DROP TABLE tidemark_tag_gone;"
+                 "DROP TABLE tidemark_entry_tag_rows; DROP TABLE tidemark_entry_tag_gone;"
+                 "DROP TABLE tidemark_entry_metadata_rows; DROP TABLE tidemark_entry_metadata_gone;"
+                 "DROP TABLE tidemark_swept; DROP INDEX tidemark_entry_parent_uuid;"
+                 "DROP TRIGGER tidemark_entry_cascade_0;"
+                 "DROP TRIGGER tidemark_entry_cascade_1;"
+                 "DROP TRIGGER tidemark_entry_tag_cascade_0;"
+                 "DROP TRIGGER tidemark_entry_metadata_cascade_0");
+    tide_library_close(library);
+    library = opened("lib", 0);
+    db = database_of(library);
+    test_sql(db, "INSERT INTO entry_metadata (uuid, entry_uuid, favorite, note) "
+                 "VALUES ('e', 'e', 1, 'mine')");
+    test_text_is(db, "e E", "SELECT uuid, name FROM entries");
+    test_sql(db, "DELETE FROM entries");
+    test_text_is(db, "0", "SELECT count(*) FROM entry_metadata");
+    tide_library_close(library);
+}
+END_TEST
+
+START_TEST(what_lies_on_a_location_goes_with_it)
+{
+    tide_library *library = opened("lib", new_library);
+    sqlite3 *db = database_of(library);
+
+    test_sql(db, "INSERT INTO locations (uuid, name) VALUES ('l', 'L'), ('m', 'M');"
+                 "INSERT INTO entries (uuid, location_uuid, parent_uuid, kind) VALUES "
+                 "('d', 'l', NULL, 'folder'), ('d/d', 'l', 'd', 'folder'), "
+                 "('d/d/f', 'l', 'd/d', 'file'), ('g', 'l', NULL, 'file'), ('h', 'm', NULL, 'file');"
+                 "INSERT INTO tags (uuid, name) VALUES ('red', 'red'), ('blue', 'blue');"
+                 "INSERT INTO entry_metadata (uuid, entry_uuid) SELECT uuid, uuid FROM entries;"
+                 "INSERT INTO entry_tags (uuid, entry_uuid, tag_uuid) SELECT e.uuid || '/' || "
+                 "t.uuid, e.uuid, t.uuid FROM entries e, tags t");
+    test_sql(db, "DELETE FROM entries WHERE uuid = 'd/d'");
+    test_text_is(db, "d|g|h", "SELECT uuid FROM entries ORDER BY uuid");
+    test_sql(db, "DELETE FROM tags WHERE uuid = 'blue'");
+    test_text_is(db, "d/red|g/red|h/red", "SELECT uuid FROM entry_tags ORDER BY uuid");
+    test_sql(db, "DELETE FROM locations WHERE uuid = 'l'");
+    test_text_is(db, "h", "SELECT uuid FROM entries");
+    test_text_is(db, "h", "SELECT uuid FROM entry_metadata");
+    test_text_is(db, "h/red", "SELECT uuid FROM entry_tags");
+    test_text_is(db, "d|d/d|d/d/f|g", "SELECT key FROM tidemark_entry_gone ORDER BY key");
+    test_text_is(db, "d|d/d|d/d/f|g", "SELECT key FROM tidemark_entry_metadata_gone ORDER BY key");
+    test_text_is(db, "9", "SELECT count(*) FROM tidemark_entry_tag_gone");
+    tide_library_close(library);
+}
+END_TEST
+
 /* ---- failing ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -572,6 +670,11 @@ int main(void)
     tcase_add_test(test, the_folder_above_is_flushed);
     tcase_add_test(test, what_a_stranger_calls_database_db_new_stays);
     tcase_add_test(test, a_folder_that_stays_locked_is_busy);
+
+    test = test_case(suite, "models");
+    tcase_add_test(test, shared_models_stand_beside_the_owned_ones);
+    tcase_add_test(test, an_older_library_gains_their_tables);
+    tcase_add_test(test, what_lies_on_a_location_goes_with_it);
 
     test = test_case(suite, "failing");
     tcase_add_loop_test(test, a_database_that_does_not_fit_is_left_as_it_is, 0,
