@@ -123,7 +123,9 @@ struct tide_sync {
     uuid_t library;
     tide_time epoch;
     bool recovering;        /* history.h */
-    bool looked_back;       /* the marks have been found to fit our history */
+    bool looked_back;       /* the marks have been found to fit our history, */
+    bool store_behind;      /* though they knew less of it than there is */
+    tide_time noted;        /* the newest stamp that they know */
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sync/history.h"
+#include "sync/parked.h"
 #include "sync/peers.h"
 #include "sync/transaction.h"
 
@@ -195,6 +196,11 @@ static int read_seen(page *p, const tide__question *question)
                 tide__marks_failed(p->sync, tide_watermarks_get_mark(p->sync->marks, p->asker->peer,
                                                                      m->resource, &p->seen[i]));
             rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
+            uint64_t parked = 0;
+            rc = rc == TIDE_OK ? tide__parked_count(p->sync, m, &parked) : rc;
+            if (parked > 0) { /* our mark is past rows that are not in our feed */
+                p->seen[i].watermark = TIDE_TIME_NONE;
+            }
         }
     }
     return rc;
@@ -212,14 +218,20 @@ static int add_digest(page *p, tide__model *m, tide_time head, tide__range *rang
     return rc;
 }
 
-/* Our feed up to the asker's mark is acknowledged. */
-static int hear_ack(page *p, const tide__model *m, const tide__want *want, tide_time head)
+/* What the asker names as its mark on our present feed: it cannot be beyond our head. */
+static int check_mark(page *p, const tide__want *want, tide_time head)
 {
-    if (want->after > head) {
-        p->ahead = true;
-        return TIDE_STALE;
-    }
-    return tide__peer_acks(p->sync, p->asker->peer, m, want->after);
+    p->ahead = want->after > head;
+    return p->ahead ? TIDE_STALE : TIDE_OK;
+}
+
+/* At our head: everything is acknowledged. Only then, because the marks of a round are flushed at
+ * its end: an ack must not fall. What it was before is told, so that one who has fallen notices. */
+static int hear_ack(page *p, const tide__model *m, const tide__want *want, bool at_head,
+                    tide_time *acked)
+{
+    int rc = tide__peer_acked(p->sync, p->asker->peer, m, acked);
+    return rc == TIDE_OK && at_head ? tide__peer_acks(p->sync, p->asker->peer, m, want->after) : rc;
 }
 
 static int add_range(page *p, tide__model *m, const tide__want *want, const tide_mark *seen,
@@ -235,11 +247,12 @@ static int add_range(page *p, tide__model *m, const tide__want *want, const tide
     tide__range range = {.resource = {m->resource, strlen(m->resource)},
                          .after = ours ? want->after : TIDE_TIME_NONE,
                          .generation = want->generation,
-                         .seen = *seen};
+                         .seen = *seen,
+                         .acked = TIDE_TIME_NONE};
     int rc = read_head(p, m, &head, &pruned);
-    if (rc == TIDE_OK && ours && want->after != TIDE_TIME_NONE &&
-        want->generation == TIDE_TIME_NONE) {
-        rc = hear_ack(p, m, want, head);
+    bool marked = ours && want->after != TIDE_TIME_NONE && want->generation == TIDE_TIME_NONE;
+    if (rc == TIDE_OK && marked) {
+        rc = check_mark(p, want, head);
     }
     range.rescan = pruned > 0 && range.after < pruned && (!ours || want->generation != pruned);
     range.upto = range.after;
@@ -255,6 +268,9 @@ static int add_range(page *p, tide__model *m, const tide__want *want, const tide
     }
     if (rc == TIDE_OK && *last && count == 0 && !range.rescan) {
         rc = add_digest(p, m, head, &range);
+    }
+    if (rc == TIDE_OK && ours) {
+        rc = hear_ack(p, m, want, marked && *last && count == 0, &range.acked);
     }
     if (rc == TIDE_OK) {
         tide__packer(&p->ranges, &packer);

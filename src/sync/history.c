@@ -125,6 +125,40 @@ int tide__history_heed(tide_sync *sync, const tide__model *m, const tide_mark *s
     return ahead ? tide__history_renew(sync, true) : TIDE_OK;
 }
 
+int tide__history_fallen(tide_sync *sync)
+{
+    return sync->store_behind || sync->recovering ? TIDE_OK : tide__history_renew(sync, true);
+}
+
+/* Inside a transaction: raises the floor to the newest stamp, whoever gave it. */
+static int raise_floor(tide_sync *sync, tide_time newest)
+{
+    return tide__sql_run_made(
+        sync->db,
+        sqlite3_mprintf("UPDATE main.tidemark_state SET floor = %lld WHERE floor < %lld",
+                        (long long)newest, (long long)newest),
+        &sync->detail);
+}
+
+int tide__history_note(tide_sync *sync)
+{
+    tide_time newest = 0;
+    int rc = newest_stamp(sync, &newest);
+    if (rc != TIDE_OK || newest <= sync->noted) {
+        return rc;
+    }
+    rc = tide__begin(sync, TIDE__APPLY);
+    if (rc == TIDE_OK) {
+        rc = tide__end(sync, raise_floor(sync, newest));
+    }
+    if (rc == TIDE_OK) {
+        sync->noted = newest;
+        rc = tide__marks_failed(
+            sync, tide_watermarks_raise_history(sync->marks, sync->epoch, newest, TIDE_DEFERRED));
+    }
+    return rc < 0 ? rc : TIDE_OK;
+}
+
 int tide__history_recovered(tide_sync *sync)
 {
     int rc = tide__begin(sync, TIDE__WRITE);
@@ -161,6 +195,7 @@ static int compare(tide_sync *sync, const tide_mark *known)
     tide_time floor = 0;
     tide_time ended = 0;
     int rc = one_integer(sync, sqlite3_mprintf("SELECT floor FROM main.tidemark_state"), 0, &floor);
+    sync->store_behind = known->watermark < floor;
     if (rc != TIDE_OK || known->watermark == TIDE_TIME_NONE) {
         return rc;
     }
@@ -181,13 +216,7 @@ static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest,
         *answer = compare(sync, known);
         rc = *answer < 0 ? *answer : newest_stamp(sync, newest);
     }
-    return rc != TIDE_OK
-               ? rc
-               : tide__sql_run_made(sync->db,
-                                    sqlite3_mprintf("UPDATE main.tidemark_state SET floor "
-                                                    "= %lld WHERE floor < %lld",
-                                                    (long long)*newest, (long long)*newest),
-                                    &sync->detail);
+    return rc == TIDE_OK ? raise_floor(sync, *newest) : rc;
 }
 
 int tide__history_check(tide_sync *sync)
@@ -218,6 +247,7 @@ int tide__history_check(tide_sync *sync)
             sync, tide_watermarks_raise_history(sync->marks, sync->epoch, newest, TIDE_DEFERRED));
     }
     sync->looked_back = rc >= 0;
+    sync->noted = newest;
     return rc < 0 ? rc : TIDE_OK;
 }
 

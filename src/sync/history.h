@@ -29,6 +29,13 @@ int tide__history_renew(tide_sync *sync, bool seen_ahead);
 /* A peer's mark on our feed of a model is `seen`. Where that is beyond our head, renews. */
 int tide__history_heed(tide_sync *sync, const tide__model *model, const tide_mark *seen);
 
+/* A peer has heard of a mark of ours on its feed that is beyond what it is now: we were rolled
+ * back, rows and marks together; unless the store alone was. Renews. */
+int tide__history_fallen(tide_sync *sync);
+
+/* A round has ended: what peers have seen of our rows is known to our marks. */
+int tide__history_note(tide_sync *sync);
+
 /* Everything has been read anew from a peer whose rows can be relied on. */
 int tide__history_recovered(tide_sync *sync);
 

@@ -84,8 +84,9 @@ typedef struct tide__range {
     const msgpack_object_array *rows; /* each checked by tide__message_row */
     tide_time generation;             /* of the full read it belongs to, or that is due; NONE */
     bool rescan;                      /* a full read is due: there are no rows */
-    tide_mark seen; /* the sender's mark on our feed; watermark TIDE_TIME_NONE: it has none */
-    bool summed;    /* there is a digest */
+    tide_mark seen;  /* the sender's mark on our feed; watermark TIDE_TIME_NONE: it has none */
+    tide_time acked; /* the mark on the sender's feed that it last heard of from us */
+    bool summed;     /* there is a digest */
     tide__digest digest;
 } tide__range;
 

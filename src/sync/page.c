@@ -33,6 +33,7 @@ typedef struct page {
     bool writes;                      /* there is something to do in the database */
     uint64_t fitted[TIDE_MODELS_MAX]; /* of those that were parked, by place of the model */
     bool gap;
+    bool fallen;      /* the peer knows of a mark of ours that is beyond what it is now */
     tide_time newest; /* stamp given */
 } page;
 
@@ -95,6 +96,8 @@ static int judge_range(page *p, size_t i)
     } else if (out->full) {
         judge_full(p, range, out);
     } else {
+        p->fallen = p->fallen || (mark.watermark != TIDE_TIME_NONE &&
+                                  mark.epoch == p->message->epoch && range->acked > mark.watermark);
         judge_plain(p, range, &mark, out);
     }
     p->writes = p->writes || (out->apply && (out->full || range->rows->size > 0));
@@ -293,6 +296,13 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         rc = judge_range(&p, i);
     }
+    if (rc == TIDE_OK && p.fallen) {
+        rc = tide__history_fallen(sync);
+        *gap = true; /* everything is asked for anew */
+        if (rc != TIDE_OK || sync->recovering) {
+            return rc;
+        }
+    }
     if (rc == TIDE_OK) {
         rc = check_rows(&p);
     }
@@ -311,6 +321,9 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     if (rc == TIDE_OK && message->end && p.rows == 0 && !p.gap) { /* the round ends */
         rc = tide__parked_settle(sync);
         rc = rc == TIDE_OK ? tide__cascade_settle(sync) : rc;
+    }
+    if (rc == TIDE_OK && message->end) {
+        rc = tide__history_note(sync);
     }
     if (rc == TIDE_OK && (message->end || *unflushed_rows >= FLUSH_ROWS)) {
         rc = tide__marks_failed(sync, tide_watermarks_flush(sync->marks));

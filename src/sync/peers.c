@@ -69,6 +69,14 @@ int tide__peer_acks(tide_sync *sync, const uuid_t peer, const tide__model *m, ti
     return rc < 0 ? rc : TIDE_OK;
 }
 
+int tide__peer_acked(tide_sync *sync, const uuid_t peer, const tide__model *m, tide_time *upto)
+{
+    *upto = TIDE_TIME_NONE;
+    int rc =
+        tide__marks_failed(sync, tide_watermarks_get_ack(sync->marks, peer, m->resource, upto));
+    return rc < 0 ? rc : TIDE_OK;
+}
+
 int tide__peer_contact(tide_sync *sync, const uuid_t peer)
 {
     char text[UUID_STR_LEN];
@@ -173,9 +181,8 @@ static int least_ack(tide_sync *sync, const tide__model *m, const tide_peer *pee
     *out = TIDE_TIME_MAX;
     for (size_t i = 0; i < count; i++) {
         tide_time ack = TIDE_TIME_NONE;
-        int rc = tide__marks_failed(
-            sync, tide_watermarks_get_ack(sync->marks, peers[i].device, m->resource, &ack));
-        if (rc < 0) {
+        int rc = tide__peer_acked(sync, peers[i].device, m, &ack);
+        if (rc != TIDE_OK) {
             return rc;
         }
         *out = ack < *out ? ack : *out;

@@ -16,6 +16,9 @@ int tide__peer_met(tide_sync *sync, const uuid_t peer, tide_time epoch);
 /* Its mark on our feed. */
 int tide__peer_acks(tide_sync *sync, const uuid_t peer, const tide__model *model, tide_time upto);
 
+/* The same as it was last heard; TIDE_TIME_NONE: never. */
+int tide__peer_acked(tide_sync *sync, const uuid_t peer, const tide__model *model, tide_time *upto);
+
 /* A session with it has reached READY. */
 int tide__peer_contact(tide_sync *sync, const uuid_t peer);
 

@@ -3,40 +3,72 @@
 
 #include "sync/digest.h"
 #include "sync/history.h"
+#include "sync/parked.h"
 #include "sync/transaction.h"
 
 #define SUMMED_ANEW 256 /* rows behind the kept digest; then it is kept anew */
 
-/* Inside a transaction. *head is our head, TIDE_TIME_NONE where the two are not to be compared. */
-static int compare(tide_sync *sync, tide__model *m, const tide__range *range, tide_time *head,
-                   tide__digest *digest, uint64_t *changed)
+/* Inside a transaction: whether the peer has everything of our feed, but for what came from its own. */
+static int has_all(tide_sync *sync, const tide__whose *whose, const tide__model *m,
+                   const tide_mark *seen)
 {
-    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
-    tide_time seen = range->seen.watermark == TIDE_TIME_NONE ? 0 : range->seen.watermark;
-    int rc = tide__history_load(sync);
+    sqlite3_stmt *statement = NULL;
+    sqlite3_int64 source = -1;
+    bool ours = seen->epoch == sync->epoch;
+    long long after = seen->watermark == TIDE_TIME_NONE || !ours ? 0 : seen->watermark;
+    int rc = tide__device_find(sync, whose->peer, whose->epoch, &source);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_prepare_made(
+            sync->db,
+            sqlite3_mprintf("SELECT 1 WHERE EXISTS (SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE "
+                            "stamp > %lld AND source <> %lld) OR EXISTS (SELECT 1 FROM "
+                            "main.\"tidemark_%w_gone\" WHERE stamp > %lld AND source <> %lld)",
+                            m->resource, after, (long long)source, m->resource, after,
+                            (long long)source),
+            &statement, &sync->detail);
+    }
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
     }
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    *head = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
-    if (*head != seen || (seen > 0 && range->seen.epoch != sync->epoch) || sync->recovering) {
-        *head = TIDE_TIME_NONE;
-        return TIDE_OK;
-    }
-    return tide__digest_read(sync, m, digest, changed);
+    (void)sqlite3_finalize(statement);
+    return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
-static int look(tide_sync *sync, tide__model *m, const tide__range *range, bool *compared)
+/* Inside a transaction. *head is our head, TIDE_TIME_NONE where the two are not to be compared. */
+static int compare(tide_sync *sync, const tide__whose *whose, tide__model *m,
+                   const tide__range *range, tide_time *head, tide__digest *digest,
+                   uint64_t *changed)
+{
+    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
+    uint64_t parked = 0;
+    int rc = tide__history_load(sync);
+    if (rc == TIDE_OK) {
+        rc = has_all(sync, whose, m, &range->seen);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__parked_count(sync, m, &parked);
+    }
+    if (rc != TIDE_OK || parked > 0 || sync->recovering) {
+        return rc == TIDE_STALE ? TIDE_OK : rc;
+    }
+    rc = tide__sql_step(statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        *head = sqlite3_column_int64(statement, 0);
+        (void)sqlite3_reset(statement);
+        rc = tide__digest_read(sync, m, digest, changed);
+    }
+    return rc;
+}
+
+static int look(tide_sync *sync, const tide__whose *whose, tide__model *m, const tide__range *range,
+                bool *compared)
 {
     tide__digest digest = {0, 0, 0};
     tide_time head = TIDE_TIME_NONE;
     uint64_t changed = 0;
     int rc = tide__begin(sync, TIDE__READ);
     if (rc == TIDE_OK) {
-        rc = tide__end(sync, compare(sync, m, range, &head, &digest, &changed));
+        rc = tide__end(sync, compare(sync, whose, m, range, &head, &digest, &changed));
     }
     if (rc == TIDE_OK && head != TIDE_TIME_NONE && changed > SUMMED_ANEW) {
         rc = tide__digest_keep(sync, m, &digest, head);
@@ -48,7 +80,8 @@ static int look(tide_sync *sync, tide__model *m, const tide__range *range, bool 
     return tide__digest_equal(&digest, &range->digest) ? TIDE_OK : TIDE_CONFLICT;
 }
 
-int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model, bool *compared)
+int tide__prove(tide_sync *sync, const tide__whose *whose, const tide__range *range,
+                tide__model **model, bool *compared)
 {
     tide__model *m = tide__model_find(sync, range->resource.text, range->resource.length);
     *model = m;
@@ -56,10 +89,10 @@ int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model, 
     if (m == NULL || !range->summed) {
         return TIDE_OK;
     }
-    int rc = look(sync, m, range, compared);
+    int rc = look(sync, whose, m, range, compared);
     if (rc == TIDE_CONFLICT) { /* it may be ours that is wrong */
         rc = tide__digest_recount(sync, m);
-        rc = rc == TIDE_OK ? look(sync, m, range, compared) : rc;
+        rc = rc == TIDE_OK ? look(sync, whose, m, range, compared) : rc;
     }
     return rc;
 }

@@ -9,8 +9,15 @@
 #include "sync/engine.h"
 #include "sync/message.h"
 
+/* The peer, and the epoch of its feed. */
+typedef struct tide__whose {
+    const unsigned char *peer;
+    tide_time epoch;
+} tide__whose;
+
 /* A range of the last page of a round; *model is whose. TIDE_OK: equal, or not to be compared now,
  * which *compared tells; TIDE_CONFLICT: they differ, also after ours was counted from nothing. */
-int tide__prove(tide_sync *sync, const tide__range *range, tide__model **model, bool *compared);
+int tide__prove(tide_sync *sync, const tide__whose *whose, const tide__range *range,
+                tide__model **model, bool *compared);
 
 #endif

@@ -365,6 +365,9 @@ static int send_page(tide_session *session)
         }
     }
     session->answer = false;
+    if (rc == TIDE_OK && served.end) {
+        rc = tide__history_note(session->sync);
+    }
     if (rc == TIDE_OK) {
         session->owes_news = served.waits;
         /* It asked from its marks, and nothing lies behind them. A repeated question, the answer to
@@ -602,11 +605,12 @@ static int doubt(tide_session *session, const tide__message *message, const tide
 static int prove(tide_session *session, const tide__message *message, bool *again)
 {
     int rc = TIDE_OK;
+    tide__whose whose = {session->peer, message->epoch};
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         tide__model *m = NULL;
         const tide__range *range = &message->ranges[i];
         bool compared = false;
-        rc = tide__prove(session->sync, range, &m, &compared);
+        rc = tide__prove(session->sync, &whose, range, &m, &compared);
         if (rc == TIDE_CONFLICT) {
             rc = doubt(session, message, range, m, again);
         } else if (rc == TIDE_OK && compared && session->doubt[m->place] != DIVERGED) {

@@ -822,6 +822,7 @@ test_bytes test_page(const test_head *head, const test_range *ranges, size_t cou
                              .after = ranges[i].after,
                              .upto = ranges[i].upto,
                              .generation = TIDE_TIME_NONE,
+                             .acked = TIDE_TIME_NONE,
                              .seen = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE}};
         tide__pack_range(&p, &range);
         msgpack_pack_array(&p, ranges[i].row_count);
