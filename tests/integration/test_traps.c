@@ -184,9 +184,10 @@ static int64_t rows_of(const side *s)
 static void run_ahead(const side *s, int64_t ahead_ns)
 {
     char sql[128];
+    tide_time floor = now(NULL) + ahead_ns;
 
     snprintf(sql, sizeof sql, "UPDATE tidemark_state SET floor = max(floor, %lld)",
-             (long long)(now(NULL) + ahead_ns));
+             (long long)floor);
     run_sql(s, sql);
 }
 
