@@ -49,8 +49,9 @@ int tide__apply_end(tide__apply *apply, int answer)
     if (answer == TIDE_OK) {
         answer = tide__sql_run_made(
             sync->db,
-            sqlite3_mprintf("UPDATE main.tidemark_state SET applying = 0, floor = max(floor, %lld)",
-                            (long long)(given > apply->newest ? given : apply->newest)),
+            sqlite3_mprintf("UPDATE main.tidemark_state SET applying = 0, floor = max(floor, %lld), "
+                            "noted = max(noted, %lld)",
+                            (long long)apply->newest, (long long)given),
             &sync->detail);
     }
     return tide__end(sync, answer);

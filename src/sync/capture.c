@@ -19,7 +19,8 @@ static const char identity_schema[] =
     "    epoch INTEGER NOT NULL,   -- when our feed began, nanoseconds since 1970\n"
     "    floor INTEGER NOT NULL,   -- every new stamp is above it\n"
     "    applying INTEGER NOT NULL, -- 1 inside the engine's own transactions\n"
-    "    recovering INTEGER NOT NULL -- 1 from a rollback until we have caught up\n"
+    "    recovering INTEGER NOT NULL, -- 1 from a rollback until we have caught up\n"
+    "    noted INTEGER NOT NULL    -- the newest stamp that the marks were told of\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_devices (\n"
     "    id INTEGER PRIMARY KEY,   -- 0 is this device\n"
@@ -54,6 +55,12 @@ static const char identity_schema[] =
     "    upto INTEGER,                -- how far we have read; NULL: not begun\n"
     "    listing INTEGER NOT NULL,    -- 1: keys are listed, for the sweep\n"
     "    sweeping INTEGER NOT NULL,   -- 0: nothing is deleted at the end\n"
+    "    PRIMARY KEY (peer, resource)\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_levels (\n"
+    "    peer TEXT NOT NULL, resource TEXT NOT NULL,\n"
+    "    epoch INTEGER NOT NULL, -- of the peer's feed,\n"
+    "    stamp INTEGER NOT NULL, -- and its head when we had everything of it\n"
     "    PRIMARY KEY (peer, resource)\n"
     ") WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_listed (\n"
@@ -129,7 +136,7 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     sync->epoch = tide__now(sync);
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0);"
+        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0, 0);"
                         "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
                         TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch,
                         device_text),

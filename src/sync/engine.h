@@ -9,6 +9,7 @@
  *     parked       rows of a peer's feed that the table refuses
  *     page         a page of ranges: judged, applied, marks raised
  *     reading      full reads, and the sweep at their end
+ *     level        up to where we had everything of a peer
  *     history      our own feed: its epochs, and whether it was rolled back
  *     peers        who is registered, how far each has got, and what may be forgotten
  *     digest       proof that two devices hold the same rows
@@ -64,6 +65,7 @@ enum {
     TIDE__CONTROL_ROLLBACK,
     TIDE__CONTROL_VERSION, /* changes when another connection commits */
     TIDE__CONTROL_STATE,   /* epoch, recovering; these when our tables are there */
+    TIDE__CONTROL_LEVEL,   /* peer, resource: the last level */
     TIDE__CONTROL_READING, /* peer, resource: the full read under way */
     TIDE__CONTROL_LIST,    /* peer, resource, key */
     TIDE__CONTROL_MOVE,    /* peer, resource, stamp */
@@ -125,7 +127,8 @@ struct tide_sync {
     bool recovering;        /* history.h */
     bool looked_back;       /* the marks have been found to fit our history, */
     bool store_behind;      /* though they knew less of it than there is */
-    tide_time noted;        /* the newest stamp that they know */
+    tide_time noted;        /* the newest stamp that they know, */
+    tide_time began;        /* and the one that they knew when the engine was opened */
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sync/history.h"
+#include "sync/level.h"
 #include "sync/parked.h"
 #include "sync/peers.h"
 #include "sync/transaction.h"
@@ -44,9 +45,8 @@ typedef struct page {
     size_t range_count;
     summed summed[TIDE_MODELS_MAX]; /* digests worth keeping */
     size_t summed_count;
-    tide_mark seen[TIDE_MODELS_MAX]; /* what we have of the asker's feed, by want */
-    bool due;                        /* a full read is */
-    bool ahead;                      /* the asker has seen more than there is */
+    bool due;   /* a full read is */
+    bool ahead; /* the asker has seen more than there is */
 } page;
 
 static int forward(page *p, side *s)
@@ -182,28 +182,14 @@ static int read_head(page *p, const tide__model *m, tide_time *head, tide_time *
     return rc;
 }
 
-/* What we have of the asker's feed: looked at before the snapshot is taken, so that the snapshot
- * shows all of it. */
-static int read_seen(page *p, const tide__question *question)
+/* Up to where we had all of the asker's feed, inside the snapshot. With rows parked that says
+ * nothing: they are not in our feed. */
+static int read_seen(page *p, const tide__model *m, tide_mark *out)
 {
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < question->count; i++) {
-        const tide__name *name = &question->wants[i].resource;
-        const tide__model *m = tide__model_find(p->sync, name->text, name->length);
-        p->seen[i] = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
-        if (m != NULL) {
-            rc =
-                tide__marks_failed(p->sync, tide_watermarks_get_mark(p->sync->marks, p->asker->peer,
-                                                                     m->resource, &p->seen[i]));
-            rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
-            uint64_t parked = 0;
-            rc = rc == TIDE_OK ? tide__parked_count(p->sync, m, &parked) : rc;
-            if (parked > 0) { /* our mark is past rows that are not in our feed */
-                p->seen[i].watermark = TIDE_TIME_NONE;
-            }
-        }
-    }
-    return rc;
+    uint64_t parked = 0;
+    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
+    int rc = tide__parked_count(p->sync, m, &parked);
+    return rc == TIDE_OK && parked == 0 ? tide__level_find(p->sync, p->asker->peer, m, out) : rc;
 }
 
 /* At the end of a round: what both sides must agree on. */
@@ -234,8 +220,7 @@ static int hear_ack(page *p, const tide__model *m, const tide__want *want, bool 
     return rc == TIDE_OK && at_head ? tide__peer_acks(p->sync, p->asker->peer, m, want->after) : rc;
 }
 
-static int add_range(page *p, tide__model *m, const tide__want *want, const tide_mark *seen,
-                     bool *last)
+static int add_range(page *p, tide__model *m, const tide__want *want, bool *last)
 {
     tide__buffer rows = {NULL, 0, 0, false};
     msgpack_packer packer;
@@ -247,9 +232,12 @@ static int add_range(page *p, tide__model *m, const tide__want *want, const tide
     tide__range range = {.resource = {m->resource, strlen(m->resource)},
                          .after = ours ? want->after : TIDE_TIME_NONE,
                          .generation = want->generation,
-                         .seen = *seen,
-                         .acked = TIDE_TIME_NONE};
+                         .acked = TIDE_TIME_NONE,
+                         .doubts = p->asker->doubts[m->place]};
     int rc = read_head(p, m, &head, &pruned);
+    if (rc == TIDE_OK) {
+        rc = read_seen(p, m, &range.seen);
+    }
     bool marked = ours && want->after != TIDE_TIME_NONE && want->generation == TIDE_TIME_NONE;
     if (rc == TIDE_OK && marked) {
         rc = check_mark(p, want, head);
@@ -292,7 +280,7 @@ static int add_ranges(page *p, const tide__question *question, bool *last)
         const tide__want *want = &question->wants[i];
         tide__model *m = tide__model_find(p->sync, want->resource.text, want->resource.length);
         if (m != NULL) {
-            rc = add_range(p, m, want, &p->seen[i], last);
+            rc = add_range(p, m, want, last);
         }
     }
     if (rc == TIDE_OK && p->range_count > 0) { /* an empty page shows nothing */
@@ -327,10 +315,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
               .rows_left = question->rows,
               .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
     bool last = true;
-    int rc = read_seen(&p, question);
-    if (rc == TIDE_OK) {
-        rc = tide__begin(sync, TIDE__READ);
-    }
+    int rc = tide__begin(sync, TIDE__READ);
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -17,6 +17,7 @@ typedef struct tide__asker {
     const unsigned char *peer;
     tide_time epoch;
     int64_t session;
+    bool doubts[TIDE_MODELS_MAX]; /* by place of the model: ours, about its rows */
 } tide__asker;
 
 /* What became of a page. */

@@ -72,6 +72,8 @@ int tide__history_load(tide_sync *sync)
 
 /* ---- a new epoch -------------------------------------------------------------------------------- */
 
+/* The old epoch ends where the engine found it when it was opened: what was written since then may
+ * have stamps that others know of other rows. */
 static int write_epoch(tide_sync *sync)
 {
     tide_time newest = 0;
@@ -89,8 +91,9 @@ static int write_epoch(tide_sync *sync)
         sqlite3_mprintf(
             "INSERT OR REPLACE INTO main.tidemark_epochs VALUES (%lld, %lld);"
             "UPDATE main.tidemark_state SET epoch = %lld, recovering = 1, floor = max(floor, %lld);"
-            "DELETE FROM main.tidemark_reads; DELETE FROM main.tidemark_listed;",
-            (long long)sync->epoch, (long long)newest, (long long)epoch, (long long)newest),
+            "DELETE FROM main.tidemark_reads; DELETE FROM main.tidemark_listed;"
+            "DELETE FROM main.tidemark_levels;",
+            (long long)sync->epoch, (long long)sync->began, (long long)epoch, (long long)newest),
         &sync->detail);
     return rc == TIDE_OK ? tide__history_load(sync) : rc;
 }
@@ -130,12 +133,12 @@ int tide__history_fallen(tide_sync *sync)
     return sync->store_behind || sync->recovering ? TIDE_OK : tide__history_renew(sync, true);
 }
 
-/* Inside a transaction: raises the floor to the newest stamp, whoever gave it. */
-static int raise_floor(tide_sync *sync, tide_time newest)
+/* Inside a transaction: what the marks will be told. */
+static int write_noted(tide_sync *sync, tide_time newest)
 {
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("UPDATE main.tidemark_state SET floor = %lld WHERE floor < %lld",
+        sqlite3_mprintf("UPDATE main.tidemark_state SET noted = %lld WHERE noted < %lld",
                         (long long)newest, (long long)newest),
         &sync->detail);
 }
@@ -149,7 +152,7 @@ int tide__history_note(tide_sync *sync)
     }
     rc = tide__begin(sync, TIDE__APPLY);
     if (rc == TIDE_OK) {
-        rc = tide__end(sync, raise_floor(sync, newest));
+        rc = tide__end(sync, write_noted(sync, newest));
     }
     if (rc == TIDE_OK) {
         sync->noted = newest;
@@ -159,7 +162,7 @@ int tide__history_note(tide_sync *sync)
     return rc < 0 ? rc : TIDE_OK;
 }
 
-int tide__history_recovered(tide_sync *sync)
+int tide__history_recovered(tide_sync *sync, bool by_decree)
 {
     int rc = tide__begin(sync, TIDE__WRITE);
     if (rc == TIDE_OK) {
@@ -171,7 +174,8 @@ int tide__history_recovered(tide_sync *sync)
         rc = tide__end(sync, rc);
     }
     if (rc == TIDE_OK) {
-        notice(sync, "Everything has been read again.");
+        notice(sync,
+               by_decree ? "The rows that are here count." : "Everything has been read again.");
     }
     return rc;
 }
@@ -192,23 +196,23 @@ static int is_earlier(tide_sync *sync, tide_time epoch, tide_time *ended)
  * one of ours; TIDE_CONFLICT: the rows are behind it. */
 static int compare(tide_sync *sync, const tide_mark *known)
 {
-    tide_time floor = 0;
+    tide_time noted = 0;
     tide_time ended = 0;
-    int rc = one_integer(sync, sqlite3_mprintf("SELECT floor FROM main.tidemark_state"), 0, &floor);
-    sync->store_behind = known->watermark < floor;
+    int rc = one_integer(sync, sqlite3_mprintf("SELECT noted FROM main.tidemark_state"), 0, &noted);
+    sync->store_behind = known->watermark < noted;
+    sync->began = noted;
     if (rc != TIDE_OK || known->watermark == TIDE_TIME_NONE) {
         return rc;
     }
     if (known->epoch == sync->epoch) {
-        return known->watermark > floor ? TIDE_CONFLICT : TIDE_OK;
+        return known->watermark > noted ? TIDE_CONFLICT : TIDE_OK;
     }
     rc = is_earlier(sync, known->epoch, &ended);
     return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_CONFLICT : rc;
 }
 
-/* Inside a transaction: compares, and raises the floor to the newest stamp, whoever gave it. The
- * floor is what the marks remember: rows that are written after a rollback have newer stamps than
- * those that were lost, but do not raise it. */
+/* Inside a transaction: compares, and notes the newest stamp, whoever gave it. Rows that are written
+ * after a rollback have newer stamps than those that were lost; but they are not what was noted. */
 static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest, int *answer)
 {
     int rc = tide__history_load(sync);
@@ -216,7 +220,7 @@ static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest,
         *answer = compare(sync, known);
         rc = *answer < 0 ? *answer : newest_stamp(sync, newest);
     }
-    return rc == TIDE_OK ? raise_floor(sync, *newest) : rc;
+    return rc == TIDE_OK ? write_noted(sync, *newest) : rc;
 }
 
 int tide__history_check(tide_sync *sync)
@@ -251,7 +255,19 @@ int tide__history_check(tide_sync *sync)
     return rc < 0 ? rc : TIDE_OK;
 }
 
-tide_time tide__history_bound(const tide_sync *sync, const tide_mark *seen)
+int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound)
 {
-    return seen->epoch == sync->epoch ? seen->watermark : TIDE_TIME_NONE;
+    tide_time ended = 0;
+    *bound = seen->watermark;
+    if (seen->watermark == TIDE_TIME_NONE || seen->epoch == sync->epoch) {
+        return TIDE_OK;
+    }
+    int rc = is_earlier(sync, seen->epoch, &ended);
+    if (rc == TIDE_OK) {
+        *bound = seen->watermark < ended ? seen->watermark : ended;
+    } else if (rc == TIDE_ABSENT) {
+        *bound = TIDE_TIME_NONE;
+        rc = TIDE_OK;
+    }
+    return rc;
 }

@@ -6,7 +6,7 @@
  * given in, and go with it.
  *
  * A rollback is noticed when the marks are first used, because they remember how far the rows had
- * got (tidemark_state.floor); and when a peer has seen more of our feed than there is. Then we are
+ * got (tidemark_state.noted); and when a peer has seen more of our feed than there is. Then we are
  * recovering: we serve only others who are, until we have read everything anew from somebody who is
  * not. So rows that we lost come back, and deletions that we forgot are not undone elsewhere.
  */
@@ -36,12 +36,12 @@ int tide__history_fallen(tide_sync *sync);
 /* A round has ended: what peers have seen of our rows is known to our marks. */
 int tide__history_note(tide_sync *sync);
 
-/* Everything has been read anew from a peer whose rows can be relied on. */
-int tide__history_recovered(tide_sync *sync);
+/* Everything has been read anew from a peer whose rows can be relied on, or somebody has said that
+ * what is here counts. */
+int tide__history_recovered(tide_sync *sync, bool by_decree);
 
-/* How much of our present rows a peer has seen whose mark on our feed is `seen`: up to this stamp,
- * or TIDE_TIME_NONE. Of an earlier epoch it says nothing: a row that is at an old stamp again may
- * have moved on before the peer came to it. */
-tide_time tide__history_bound(const tide_sync *sync, const tide_mark *seen);
+/* How much of our present rows a peer has seen that was level with our feed at `seen` (level.h): up
+ * to this stamp, or TIDE_TIME_NONE. Inside a transaction. */
+int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound);
 
 #endif

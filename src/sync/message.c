@@ -301,11 +301,11 @@ static bool get_ranges(const msgpack_object *o, tide__message *out)
     for (size_t i = 0; i < out->range_count; i++) {
         const msgpack_object_array *r = array_of(&ranges->ptr[i]);
         tide__range *range = &out->ranges[i];
-        if (r == NULL || r->size != 9 || !get_resource(&r->ptr[0], &range->resource) ||
+        if (r == NULL || r->size != 10 || !get_resource(&r->ptr[0], &range->resource) ||
             !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto) ||
             !get_time(&r->ptr[4], &range->generation) || !get_bool(&r->ptr[5], &range->rescan) ||
             !get_seen(&r->ptr[6], &range->seen) || !get_time(&r->ptr[7], &range->acked) ||
-            !get_digest(&r->ptr[8], range)) {
+            !get_bool(&r->ptr[8], &range->doubts) || !get_digest(&r->ptr[9], range)) {
             return false;
         }
         range->rows = array_of(&r->ptr[3]);
@@ -531,7 +531,7 @@ void tide__pack_question(msgpack_packer *p, const tide__question *question)
 
 void tide__pack_range(msgpack_packer *p, const tide__range *range)
 {
-    (void)msgpack_pack_array(p, 9);
+    (void)msgpack_pack_array(p, 10);
     tide__pack_text(p, range->resource.text, range->resource.length);
     tide__pack_time(p, range->after);
     tide__pack_time(p, range->upto);
@@ -549,6 +549,7 @@ void tide__pack_range_end(msgpack_packer *p, const tide__range *range)
         tide__pack_time(p, range->seen.epoch);
     }
     tide__pack_time(p, range->acked);
+    tide__pack_bool(p, range->doubts);
     if (range->summed) {
         unsigned char sum[TIDE__DIGEST_BYTES];
         tide__digest_pack(&range->digest, sum);

@@ -86,6 +86,7 @@ typedef struct tide__range {
     bool rescan;                      /* a full read is due: there are no rows */
     tide_mark seen;  /* the sender's mark on our feed; watermark TIDE_TIME_NONE: it has none */
     tide_time acked; /* the mark on the sender's feed that it last heard of from us */
+    bool doubts;     /* the sender is still looking for the reason why digests differ */
     bool summed;     /* there is a digest */
     tide__digest digest;
 } tide__range;

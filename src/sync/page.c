@@ -6,6 +6,7 @@
 
 #include "sync/cascade.h"
 #include "sync/history.h"
+#include "sync/level.h"
 #include "sync/parked.h"
 #include "sync/reading.h"
 
@@ -70,7 +71,7 @@ static void judge_plain(page *p, const tide__range *range, const tide_mark *mark
 
 static int judge_range(page *p, size_t i)
 {
-    tide_mark mark;
+    tide_mark mark = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
     const tide__range *range = &p->message->ranges[i];
     judged *out = &p->judged[i];
     out->model = tide__model_find(p->sync, range->resource.text, range->resource.length);
@@ -89,6 +90,8 @@ static int judge_range(page *p, size_t i)
     if (rc != TIDE_OK) {
         return rc;
     }
+    p->fallen = p->fallen || (!out->full && mark.watermark != TIDE_TIME_NONE &&
+                              mark.epoch == p->message->epoch && range->acked > mark.watermark);
     if (range->rescan) {
         out->rescan = !out->full || out->reading.epoch != p->message->epoch ||
                       out->reading.generation != range->generation;
@@ -96,8 +99,6 @@ static int judge_range(page *p, size_t i)
     } else if (out->full) {
         judge_full(p, range, out);
     } else {
-        p->fallen = p->fallen || (mark.watermark != TIDE_TIME_NONE &&
-                                  mark.epoch == p->message->epoch && range->acked > mark.watermark);
         judge_plain(p, range, &mark, out);
     }
     p->writes = p->writes || (out->apply && (out->full || range->rows->size > 0));
@@ -273,6 +274,20 @@ static int raise_marks(page *p)
     return rc < 0 ? tide__marks_failed(p->sync, rc) : TIDE_OK;
 }
 
+/* The page reaches the heads of all its ranges, and everything before is here. */
+static int note_levels(page *p)
+{
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
+        const tide__range *range = &p->message->ranges[i];
+        if (range->upto != TIDE_TIME_NONE) {
+            rc = tide__level_reached(p->sync, p->peer, p->judged[i].model, p->message->epoch,
+                                     range->upto);
+        }
+    }
+    return rc;
+}
+
 static int64_t monotonic_ns(void)
 {
     struct timespec now;
@@ -321,6 +336,9 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     if (rc == TIDE_OK && message->end && p.rows == 0 && !p.gap) { /* the round ends */
         rc = tide__parked_settle(sync);
         rc = rc == TIDE_OK ? tide__cascade_settle(sync) : rc;
+    }
+    if (rc == TIDE_OK && message->end && !p.gap) {
+        rc = note_levels(&p);
     }
     if (rc == TIDE_OK && message->end) {
         rc = tide__history_note(sync);

@@ -100,9 +100,9 @@ static int load_peers(tide_sync *sync, tide_peer **out, size_t *count)
     sqlite3_stmt *statement = NULL;
     tide_peer *peers = NULL;
     *count = 0;
-    int rc =
-        tide__sql_prepare(sync->db, "SELECT uuid, epoch, since, contact FROM main.tidemark_peers",
-                          &statement, &sync->detail);
+    int rc = tide__sql_prepare(
+        sync->db, "SELECT uuid, epoch, since, contact FROM main.tidemark_peers ORDER BY uuid",
+        &statement, &sync->detail);
     while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         tide_peer *larger = tide__realloc(peers, (*count + 1) * sizeof *peers);

@@ -8,7 +8,8 @@
 
 #define SUMMED_ANEW 256 /* rows behind the kept digest; then it is kept anew */
 
-/* Inside a transaction: whether the peer has everything of our feed, but for what came from its own. */
+/* Inside a transaction: whether the peer has everything of our feed, but for what came from its
+ * own; deletions that were forgotten here it has had, too. */
 static int has_all(tide_sync *sync, const tide__whose *whose, const tide__model *m,
                    const tide_mark *seen)
 {
@@ -20,11 +21,13 @@ static int has_all(tide_sync *sync, const tide__whose *whose, const tide__model 
     if (rc == TIDE_OK) {
         rc = tide__sql_prepare_made(
             sync->db,
-            sqlite3_mprintf("SELECT 1 WHERE EXISTS (SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE "
+            sqlite3_mprintf("SELECT 1 WHERE (SELECT pruned FROM main.tidemark_resources WHERE "
+                            "resource = %Q) > %lld OR EXISTS (SELECT 1 FROM "
+                            "main.\"tidemark_%w_rows\" WHERE "
                             "stamp > %lld AND source <> %lld) OR EXISTS (SELECT 1 FROM "
                             "main.\"tidemark_%w_gone\" WHERE stamp > %lld AND source <> %lld)",
-                            m->resource, after, (long long)source, m->resource, after,
-                            (long long)source),
+                            m->resource, after, m->resource, after, (long long)source, m->resource,
+                            after, (long long)source),
             &statement, &sync->detail);
     }
     if (rc == TIDE_OK) {

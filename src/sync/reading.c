@@ -100,10 +100,12 @@ int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m
         return rc;
     }
     if (sweeping) {
-        reading.bound = tide__history_bound(sync, seen);
-        rc = may_sweep(sync, peer, m, epoch, reading.bound);
-        reading.listing = rc == TIDE_OK;
-        rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
+        rc = tide__history_bound(sync, seen, &reading.bound);
+        if (rc == TIDE_OK) {
+            rc = may_sweep(sync, peer, m, epoch, reading.bound);
+            reading.listing = rc == TIDE_OK;
+            rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
+        }
     }
     if (rc == TIDE_OK) {
         rc = write_begin(sync, peer, m, &reading);

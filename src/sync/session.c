@@ -350,8 +350,13 @@ static int recount(tide_sync *sync, const tide__question *question)
 static int send_page(tide_session *session)
 {
     tide__served served;
-    tide__asker asker = {session->peer, session->peer_epoch, session->peer_session};
+    tide__asker asker = {session->peer, session->peer_epoch, session->peer_session, {false}};
     const tide__question *question = &session->question.question;
+    for (size_t i = 0; i < session->order_count; i++) {
+        size_t place = session->order[i]->place;
+        asker.doubts[place] =
+            session->doubt[place] == TIDE__RECOUNT || session->doubt[place] == TIDE__READ_AGAIN;
+    }
     int rc = recount(session->sync, question);
     if (rc == TIDE_OK) {
         rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
@@ -593,8 +598,11 @@ static int doubt(tide_session *session, const tide__message *message, const tide
         session->news = true; /* so that the peer asks and compares */
         return TIDE_OK;
     case LAST_LOOK:
-        *stage = DIVERGED;
-        tide__emit(session->sync, &event);
+        *stage = range->doubts ? WAITING : DIVERGED;
+        session->doubt_number = session->question.question.number;
+        if (*stage == DIVERGED) {
+            tide__emit(session->sync, &event);
+        }
         return TIDE_OK;
     default:
         return TIDE_OK;
@@ -646,7 +654,7 @@ static int apply_page(tide_session *session, const tide__message *message)
         carried += message->ranges[i].rows->size;
     }
     if (session->sync->recovering && message->end && !gap && can_restore(session, message)) {
-        rc = tide__history_recovered(session->sync);
+        rc = tide__history_recovered(session->sync, false);
     }
     bool more = gap || carried > 0 || !message->end;
     if (rc == TIDE_OK && !more && session->options.prove == 1) {

@@ -327,7 +327,7 @@ int tide_sync_is_recovering(tide_sync *sync)
 int tide_sync_accept(tide_sync *sync)
 {
     int rc = tide_sync_is_recovering(sync);
-    return rc == 1 ? tide__history_recovered(sync) : rc;
+    return rc == 1 ? tide__history_recovered(sync, true) : rc;
 }
 
 /* ---- models ------------------------------------------------------------------------------------- */

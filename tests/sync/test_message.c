@@ -178,10 +178,10 @@ static const char *const good[] = {
     "[2 2 LIB DEV 3 0 [0 1 1 0 []]]",
     "[2 2 LIB DEV 3 9223372036854775807 [0 1 1 0 [['item' 7 8 nil false 0] ['item' -9223372036854775807 nil nil false 0]]]]",
     "[3 2 LIB DEV 3 5 9 0 0 [] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil false nil nil nil]] false]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 7 7 [] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']] nil false nil nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil false nil nil false nil]] false]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 7 7 [] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']] nil false nil nil false nil]] true]",
     "[4 2 LIB DEV 3 5]",
 };
 
@@ -284,55 +284,55 @@ static const char *const bad[] = {
     "[3 2 LIB DEV 3 5 9 0 0 nil true]",
     "[3 2 LIB DEV 3 5 9 0 0 [] true true]",
     "[3 2 LIB DEV 3 5 9 0 0 [[]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true nil false nil nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true nil false nil nil false nil]] true]",
     "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] 1]] true]",
     "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true []]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil nil nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 8 [] nil false nil nil nil]] true]", /* it runs backwards */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 nil [] nil false nil nil nil]] true]", /* likewise */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 9 [[true 5 DEV 'a']] nil false nil nil nil]] true]", /* rows in
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil nil nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 8 [] nil false nil nil false nil]] true]", /* it runs backwards */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 nil [] nil false nil nil false nil]] true]", /* likewise */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 9 [[true 5 DEV 'a']] nil false nil nil false nil]] true]", /* rows in
                                                                                            nothing */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [[true 5 DEV 'a']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 1.5f 9 [] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['' 8 9 [] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [[STR65 8 9 [] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [[1 8 9 [] nil false nil nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [[true 5 DEV 'a']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 1.5f 9 [] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['' 8 9 [] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [[STR65 8 9 [] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [[1 8 9 [] nil false nil nil false nil]] true]",
     "[3 2 LIB DEV 3 5 9 0 3 [] true]", /* no such health */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] 1.5f false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil 0 nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil true nil nil nil]] true]", /* of no generation */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [] nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1] nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1 2f] nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false 7 nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil 'x' nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil []]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil [-1 LIB]]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil [1 x'00']]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil [1 'x']]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] 1.5f false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil 0 nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil true nil nil false nil]] true]", /* of no generation */
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [] nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1] nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1 2f] nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false 7 nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil 'x' false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false []]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [-1 LIB]]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [1 x'00']]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [1 'x']]] true]",
     /* rows */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [nil] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[]] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV]] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV nil]] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true nil DEV 'a']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 1.5f DEV 'a']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[1 5 DEV 'a']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 x'00' 'a']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']] nil false nil nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [nil] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[]] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV]] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV nil]] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true nil DEV 'a']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 1.5f DEV 'a']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[1 5 DEV 'a']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 x'00' 'a']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']] nil false nil nil false nil]] true]",
     /* what MessagePack has and our messages have not */
     "[4 2 LIB DEV 3 ext]",
     "[4 2 LIB DEV 3 {}]",
     "[3 2 LIB DEV 3 5 9 0 0 {} true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']] nil false nil nil nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']] nil false nil nil nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']] nil false nil nil false nil]] true]",
+    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']] nil false nil nil false nil]] true]",
     /* deeper than ours are */
     "[4 2 LIB DEV 3 [[[[[[[[[[[[[]]]]]]]]]]]]]]",
 };
@@ -395,7 +395,7 @@ END_TEST
 START_TEST(the_rows_arrive)
 {
     tide__buffer buffer = words("[3 2 LIB DEV 3 5 9 77 1 [['item' 3 9 [[false -4 DEV 'a' nil 1.5f] "
-                                "[true 6 DEV 9]] 2 false [7 8] 4 "
+                                "[true 6 DEV 9]] 2 false [7 8] 4 true "
                                 "[5 x'0102030405060708090a0b0c0d0e0f10']]] true]");
     tide_value values[2];
     tide_change change;
@@ -414,6 +414,7 @@ START_TEST(the_rows_arrive)
     ck_assert_int_eq(message.ranges[0].seen.watermark, 7);
     ck_assert_int_eq(message.ranges[0].seen.epoch, 8);
     ck_assert_int_eq(message.ranges[0].acked, 4);
+    ck_assert(message.ranges[0].doubts);
     ck_assert(message.ranges[0].summed);
     ck_assert_uint_eq(message.ranges[0].digest.count, 5);
     ck_assert_uint_eq(message.ranges[0].digest.high, UINT64_C(0x0102030405060708));
@@ -499,7 +500,7 @@ START_TEST(counts_have_limits)
         {"[2 2 LIB DEV 3 5 [0 1 1 0 [", "['item' nil nil nil false 0]", "]]]", TIDE_MODELS_MAX},
         {"[1 2 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
         {"[1 2 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
-        {"[3 2 LIB DEV 3 5 9 0 0 [", "['item' 1 2 [] nil false nil nil nil]", "] true]",
+        {"[3 2 LIB DEV 3 5 9 0 0 [", "['item' 1 2 [] nil false nil nil false nil]", "] true]",
          TIDE_MODELS_MAX},
     };
 
@@ -510,7 +511,7 @@ START_TEST(counts_have_limits)
                          TIDE_EPROTO);
     }
     ck_assert_int_eq(decode_many("[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [", "[true 5 DEV 'a']",
-                                 70000, "] nil false nil nil nil]] true]"),
+                                 70000, "] nil false nil nil false nil]] true]"),
                      TIDE_OK);
 }
 END_TEST
