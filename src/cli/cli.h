@@ -133,6 +133,9 @@ int cli_parse_options(const cli_command *command, size_t skip, int argc, char **
 /* The value of an option, "" for a flag; NULL: not given. */
 const char *cli_option_value(const cli_call *call, const char *name);
 
+/* Of a command that takes --prometheus: not with --json. CLI_YES or CLI_USAGE with a message. */
+int cli_refuse_both_formats(cli_call *call);
+
 /* The name among `names` that `word` was most likely meant to be; NULL: none is near. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
