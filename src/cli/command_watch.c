@@ -206,8 +206,9 @@ static bool wait_on(const watching *w, const sigset_t *waiting)
     struct pollfd output = {.fd = STDOUT_FILENO}; /* errors and hang-ups only */
     struct timespec time = {.tv_sec = (time_t)(w->interval_ms / 1000),
                             .tv_nsec = (long)(w->interval_ms % 1000) * 1000000};
+    int ready = ppoll(&output, 1, &time, waiting);
 
-    return ppoll(&output, 1, &time, waiting) == 0 && !ended;
+    return !ended && (ready == 0 || (ready < 0 && errno == EINTR));
 }
 
 static int read_settings(watching *w)
