@@ -64,17 +64,28 @@ _tidemark_operands()
     done
 }
 
-# The values of a field of the marks in the store of the line, one a line.
-_tidemark_field()
+# The values of a field in what a command says of the store or library of the line, one a line.
+_tidemark_ask()
 {
-    local program store unquoted
+    local program thing unquoted
     [[ ${operands[0]-} ]] || return
     _tidemark_unquote "${words[0]}"
     program=$unquoted
     _tidemark_unquote "${operands[0]}"
-    store=$unquoted
-    "$program" ls --json -- "$store" 2>/dev/null |
+    thing=$unquoted
+    "$program" "$2" --json -- "$thing" 2>/dev/null |
         sed -n 's/.*"'"$1"'":"\(\([^"\\]\|\\.\)*\)".*/\1/p' | sed 's/\\\(.\)/\1/g' | sort -u
+}
+
+# The same of the marks in a store, and of the peers of a library.
+_tidemark_field()
+{
+    _tidemark_ask "$1" ls
+}
+
+_tidemark_peers()
+{
+    _tidemark_ask peer peers
 }
 
 # Offers those lines of stdin that begin with what is typed, behind `lead`, quoted as the line is.
@@ -104,7 +115,9 @@ _tidemark_operand()
 {
     case $command:${#operands[@]} in
     help:0) _tidemark_offer_words "${commands[@]}" ;;
-    init:0 | index:[01] | sync:[01] | status:0) compopt -o dirnames ;;
+    init:0 | index:[01] | sync:[01] | status:0 | watch:0 | verify:0 | peers:0 | prune:0 | accept:0)
+        compopt -o dirnames
+        ;;
     ls:0 | get:0 | advance:0 | set:0 | rm:0 | stat:0 | shell:0) compopt -o default ;;
     get:1 | advance:1 | set:1 | rm:1) _tidemark_offer < <(_tidemark_field device) ;;
     get:2 | advance:2 | set:2 | rm:2) _tidemark_offer < <(_tidemark_field peer) ;;
@@ -116,7 +129,8 @@ _tidemark_operand()
 _tidemark_value()
 {
     case $1 in
-    --join) compopt -o dirnames ;;
+    --join | --against) compopt -o dirnames ;;
+    --remove) _tidemark_offer < <(_tidemark_peers) ;;
     --device) _tidemark_offer < <(_tidemark_field device) ;;
     --peer) _tidemark_offer < <(_tidemark_field peer) ;;
     --resource) _tidemark_offer < <(_tidemark_field resource) ;;
@@ -126,7 +140,7 @@ _tidemark_value()
 
 _tidemark()
 {
-    local commands=(init index sync status ls get advance set rm stat shell help)
+    local commands=(init index sync status watch verify peers prune accept ls get advance set rm stat shell help)
     local common=(--json --progress --no-progress --help)
     local words cur head lead='' command='' command_at options=() valued='' operands
 
@@ -149,6 +163,11 @@ _tidemark()
         ;;
     init) valued='--name --join' ;;
     sync) valued='--cut-after --loss --duplicate --reorder --seed --page-rows' ;;
+    status | stat) options=(--prometheus) ;;
+    watch) valued='--interval --count' ;;
+    verify) valued='--against' ;;
+    peers) valued='--remove' options=(--yes) ;;
+    accept) options=(--yes) ;;
     ls) valued='--device --peer --resource' ;;
     advance) valued='--after' ;;
     set) valued='--expect' ;;

@@ -61,6 +61,7 @@ struct cli_call {
     bool in_shell;                 /* answers are one line each, and nobody can be asked */
     char message[CLI_MESSAGE_MAX]; /* of the failure; empty: there is nothing to say */
     int output_errno;              /* of the first failed write to stdout */
+    bool reader_may_go;            /* a pipe that nobody reads any more is a normal end */
     struct timespec started;       /* of the work whose progress is shown */
     struct timespec shown;
     bool progress_visible;
@@ -89,6 +90,11 @@ void cli_make_one_line(char *text);
 /* Prints a line of talk at once. */
 void cli_note(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Asks on the terminal whether to go on; --yes is yes. `purpose` is what --yes is given for.
+ * CLI_YES, CLI_NO, or CLI_USAGE where nobody can be asked. */
+int cli_confirm(cli_call *call, const char *purpose, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Prints the line of the failure, if there is one. */
 void cli_print_failure(const cli_call *call);
 
@@ -113,6 +119,9 @@ bool cli_print_json(cli_call *call,
  * '?'. */
 bool cli_print_line(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Brings to the reader what was printed so far. */
+bool cli_output_flush(cli_call *call);
+
 /* Flushes, and returns `code`, or CLI_FAILURE with its line when not everything could be written. */
 int cli_output_finish(cli_call *call, int code);
 
@@ -133,6 +142,9 @@ int cli_parse_options(const cli_command *command, size_t skip, int argc, char **
 /* The value of an option, "" for a flag; NULL: not given. */
 const char *cli_option_value(const cli_call *call, const char *name);
 
+/* Of a command that takes --prometheus: not with --json. CLI_YES or CLI_USAGE with a message. */
+int cli_refuse_both_formats(cli_call *call);
+
 /* The name among `names` that `word` was most likely meant to be; NULL: none is near. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
@@ -150,6 +162,10 @@ int cli_read_count(cli_call *call, const char *what, const char *text, uint64_t 
 /* `none_allowed`: "none" is TIDE_TIME_NONE. */
 int cli_read_time(cli_call *call, const char *what, const char *text, bool none_allowed,
                   tide_time *out);
+
+/* Seconds with up to three digits behind a point, as milliseconds. */
+int cli_read_seconds(cli_call *call, const char *what, const char *text, uint64_t least_ms,
+                     uint64_t most_ms, uint64_t *out_ms);
 
 tide_time cli_now(void);
 int64_t cli_age_ns(tide_time now, tide_time then); /* held within what fits */
@@ -194,6 +210,9 @@ typedef struct cli_library_request {
 /* CLI_YES or an exit code with a message. *library is to be closed in either case. */
 int cli_library_open(cli_call *call, const cli_library_request *request, cli_library *library);
 void cli_library_close(cli_library *library);
+
+/* CLI_YES, or CLI_USAGE with a message if both paths lead to one folder. */
+int cli_refuse_same_folder(cli_call *call, const char *first, const char *second);
 
 /* Whether there is nothing at `path`, or an empty folder. */
 bool cli_library_absent(const char *path);
@@ -251,6 +270,11 @@ extern const cli_command cli_command_init;
 extern const cli_command cli_command_index;
 extern const cli_command cli_command_sync;
 extern const cli_command cli_command_status;
+extern const cli_command cli_command_watch;
+extern const cli_command cli_command_verify;
+extern const cli_command cli_command_peers;
+extern const cli_command cli_command_prune;
+extern const cli_command cli_command_accept;
 extern const cli_command cli_command_shell;
 
 #endif

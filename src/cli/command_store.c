@@ -5,8 +5,6 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* As for libraries: what the store says while it is being opened may be the reason of a failure. */
 static void on_notice(void *ctx, int code, const char *text)
@@ -47,27 +45,6 @@ void cli_store_close(cli_store *store)
     store->handle = NULL;
 }
 
-/* Asks whether marks may be removed. CLI_YES, CLI_NO, or CLI_USAGE where nobody can be asked. */
-static int confirm(cli_call *call)
-{
-    char line[16];
-
-    if (cli_option_value(call, "yes") != NULL) {
-        return CLI_YES;
-    }
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-        return cli_fail(call, CLI_USAGE, "%s: no terminal to ask on; give --yes to remove marks",
-                        call->operands[0]);
-    }
-    fprintf(stderr, "tidemark: %s: remove %s of device %s about %s from %s? [y/N] ",
-            call->command->name, call->operand_count > 3 ? call->operands[3] : "every mark",
-            call->operands[1], call->operands[2], call->operands[0]);
-    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) {
-        return CLI_YES;
-    }
-    return cli_fail(call, CLI_NO, "%s: nothing removed", call->operands[0]);
-}
-
 int cli_run_verb(cli_call *call)
 {
     const cli_verb *verb = cli_find_verb(call->command->name);
@@ -76,7 +53,9 @@ int cli_run_verb(cli_call *call)
     int rc = cli_read_request(call, verb, 1, &request);
 
     if (rc == CLI_YES && verb->removes) {
-        rc = confirm(call);
+        rc = cli_confirm(call, "remove marks", "remove %s of device %s about %s from %s?",
+                         call->operand_count > 3 ? call->operands[3] : "every mark",
+                         call->operands[1], call->operands[2], call->operands[0]);
     }
     if (rc != CLI_YES) {
         return rc;

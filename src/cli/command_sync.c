@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define PAGE_ROWS_MAX 65536
 #define RATE_MAX_PPM 900000 /* with nearly everything lost, nothing would ever end */
@@ -22,6 +21,7 @@ enum { FIRST = 0, SECOND = 1 };
 typedef struct resource_count {
     char name[TIDE_MODEL_NAME_MAX + 1];
     uint64_t rows[2]; /* that arrived in the first and in the second library */
+    bool differs;     /* though each side has everything of the other */
 } resource_count;
 
 typedef struct settings {
@@ -47,7 +47,9 @@ struct exchange {
     resource_count resources[TIDE_MODELS_MAX];
     size_t resource_count;
     uint64_t rows;
+    uint64_t pruned[2];
     bool cut;
+    bool diverged;
 };
 
 /* ---- options
@@ -140,10 +142,13 @@ static void on_event(void *ctx, const tide_event *event)
     exchange *x = s->whole;
     resource_count *count;
 
+    count = event->resource != NULL ? count_of(x, event->resource) : NULL;
+    if (event->kind == TIDE_EVENT_DIVERGED && count != NULL) {
+        count->differs = true;
+    }
     if (event->kind != TIDE_EVENT_RESOURCE_CHANGED) {
         return;
     }
-    count = event->resource != NULL ? count_of(x, event->resource) : NULL;
     if (count != NULL) {
         count->rows[s->index] += event->count;
     }
@@ -158,19 +163,6 @@ static void on_event(void *ctx, const tide_event *event)
 
 /* ---- both libraries
  * --------------------------------------------------------------------------------- */
-
-static int refuse_same_folder(cli_call *call)
-{
-    struct stat first;
-    struct stat second;
-
-    if (stat(call->operands[0], &first) == 0 && stat(call->operands[1], &second) == 0 &&
-        first.st_dev == second.st_dev && first.st_ino == second.st_ino) {
-        return cli_fail(call, CLI_USAGE, "%s: is the same library as %s", call->operands[1],
-                        call->operands[0]);
-    }
-    return CLI_YES;
-}
 
 static int compare_identities(cli_call *call, const side *sides)
 {
@@ -209,7 +201,7 @@ static int open_libraries(exchange *x)
     cli_call *call = x->call;
     const char *second = call->operands[SECOND];
     bool joins = cli_library_absent(second);
-    int rc = refuse_same_folder(call);
+    int rc = cli_refuse_same_folder(call, call->operands[FIRST], second);
 
     if (rc == CLI_YES) {
         rc = open_side(x, FIRST, NULL);
@@ -259,20 +251,27 @@ static void close_exchange(exchange *x)
 /* ---- the exchange and what it says
  * ------------------------------------------------------------------ */
 
+static const char *result_of(const exchange *x)
+{
+    return x->cut ? "cut" : x->diverged ? "different" : "complete";
+}
+
 static void print_json_counts(const exchange *x, uint64_t messages, uint64_t bytes, double seconds)
 {
     for (size_t i = 0; i < x->resource_count; i++) {
-        cli_print_json(x->call, json_pack("{s:s, s:s, s:o, s:o}", "type", "resource", "resource",
-                                          x->resources[i].name, "to_first",
+        cli_print_json(x->call, json_pack("{s:s, s:s, s:o, s:o, s:b}", "type", "resource",
+                                          "resource", x->resources[i].name, "to_first",
                                           cli_json_count(x->resources[i].rows[FIRST]), "to_second",
-                                          cli_json_count(x->resources[i].rows[SECOND])));
+                                          cli_json_count(x->resources[i].rows[SECOND]), "different",
+                                          x->resources[i].differs));
     }
-    cli_print_json(x->call,
-                   json_pack("{s:s, s:s, s:o, s:o, s:o, s:f, s:f}", "type", "sync", "result",
-                             x->cut ? "cut" : "complete", "rows", cli_json_count(x->rows),
-                             "messages", cli_json_count(messages), "bytes", cli_json_count(bytes),
-                             "seconds", seconds, "rows_per_second",
-                             seconds > 0 ? (double)x->rows / seconds : 0.0));
+    cli_print_json(
+        x->call, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:f}", "type", "sync",
+                           "result", result_of(x), "rows", cli_json_count(x->rows),
+                           "forgotten_first", cli_json_count(x->pruned[FIRST]), "forgotten_second",
+                           cli_json_count(x->pruned[SECOND]), "messages", cli_json_count(messages),
+                           "bytes", cli_json_count(bytes), "seconds", seconds, "rows_per_second",
+                           seconds > 0 ? (double)x->rows / seconds : 0.0));
 }
 
 static void print_counts(const exchange *x)
@@ -295,10 +294,15 @@ static void print_counts(const exchange *x)
               messages, bytes);
     cli_print(x->call, "%.3f seconds, %.0f rows/s\n", seconds,
               seconds > 0 ? (double)x->rows / seconds : 0.0);
+    if (x->pruned[FIRST] + x->pruned[SECOND] > 0) {
+        cli_print(x->call,
+                  "%" PRIu64 " deletions forgotten in the first, %" PRIu64 " in the second\n",
+                  x->pruned[FIRST], x->pruned[SECOND]);
+    }
     if (x->cut) {
         cli_print(x->call, "cut after %" PRIu64 " rows\n", x->rows);
     } else {
-        cli_print(x->call, "complete\n");
+        cli_print(x->call, "%s\n", result_of(x));
     }
 }
 
@@ -322,6 +326,43 @@ static int judge(exchange *x, int rc)
     return cli_fail_sync(x->call, rc, guilty->library.path, guilty->library.sync);
 }
 
+/* What a complete exchange leaves: deletions that both have are forgotten, rows that differ told. */
+static int finish_exchange(exchange *x)
+{
+    for (int i = FIRST; i <= SECOND; i++) {
+        x->diverged = x->diverged || tide_session_diverged(x->sides[i].session) > 0;
+    }
+    for (int i = FIRST; i <= SECOND && !x->diverged; i++) {
+        const cli_library *library = &x->sides[i].library;
+        int rc = tide_sync_prune(library->sync, &x->pruned[i]);
+
+        if (rc != TIDE_OK) {
+            return cli_fail_sync(x->call, rc, library->path, library->sync);
+        }
+        if (tide_sync_is_recovering(library->sync) == 1) {
+            cli_note(x->call, "%s: is still recovering; see 'tidemark help accept'", library->path);
+        }
+    }
+    return CLI_YES;
+}
+
+/* Names the resources that differ. */
+static int fail_diverged(exchange *x)
+{
+    char names[TIDE_MODELS_MAX * (TIDE_MODEL_NAME_MAX + 2) + 1] = "";
+    size_t length = 0;
+
+    for (size_t i = 0; i < x->resource_count; i++) {
+        if (x->resources[i].differs) {
+            length += (size_t)snprintf(names + length, sizeof names - length, "%s%s",
+                                       length > 0 ? ", " : "", x->resources[i].name);
+        }
+    }
+    return cli_fail(x->call, CLI_CORRUPT,
+                    "%s: rows still differ from those of %s when all is read again: %s",
+                    x->sides[SECOND].library.path, x->sides[FIRST].library.path, names);
+}
+
 static int run_exchange(exchange *x)
 {
     int rc = open_libraries(x);
@@ -337,10 +378,13 @@ static int run_exchange(exchange *x)
                                                    tide_pipe_transport(x->pipe));
     cli_progress_end(x->call);
     rc = judge(x, rc);
+    if (rc == CLI_YES) {
+        rc = finish_exchange(x);
+    }
     if (rc == CLI_YES || rc == CLI_NO) {
         print_counts(x);
     }
-    return rc;
+    return rc == CLI_YES && x->diverged ? fail_diverged(x) : rc;
 }
 
 static int run_sync(cli_call *call)

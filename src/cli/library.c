@@ -102,6 +102,18 @@ void cli_library_close(cli_library *library)
     *library = (cli_library){.handle = NULL};
 }
 
+int cli_refuse_same_folder(cli_call *call, const char *first, const char *second)
+{
+    struct stat one;
+    struct stat other;
+
+    if (stat(first, &one) == 0 && stat(second, &other) == 0 && one.st_dev == other.st_dev &&
+        one.st_ino == other.st_ino) {
+        return cli_fail(call, CLI_USAGE, "%s: is the same library as %s", second, first);
+    }
+    return CLI_YES;
+}
+
 /* ---- looking
  * ---------------------------------------------------------------------------------------- */
 

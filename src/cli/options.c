@@ -242,6 +242,14 @@ const char *cli_option_value(const cli_call *call, const char *name)
     return NULL;
 }
 
+int cli_refuse_both_formats(cli_call *call)
+{
+    if (call->json && cli_option_value(call, "prometheus") != NULL) {
+        return cli_fail(call, CLI_USAGE, "--prometheus: not together with --json");
+    }
+    return CLI_YES;
+}
+
 /* ---- help
  * ------------------------------------------------------------------------------------------- */
 

@@ -64,11 +64,16 @@ bool cli_print_json(cli_call *call, json_t *object)
     return note_result(call, written);
 }
 
-int cli_output_finish(cli_call *call, int code)
+bool cli_output_flush(cli_call *call)
 {
     errno = 0;
-    note_result(call, fflush(stdout) == 0 && !ferror(stdout));
-    if (call->output_errno == 0) {
+    return note_result(call, fflush(stdout) == 0 && !ferror(stdout));
+}
+
+int cli_output_finish(cli_call *call, int code)
+{
+    cli_output_flush(call);
+    if (call->output_errno == 0 || (call->output_errno == EPIPE && call->reader_may_go)) {
         return code;
     }
     return cli_fail_errno(call, call->output_errno, "standard output");

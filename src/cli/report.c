@@ -156,6 +156,29 @@ void cli_note(cli_call *call, const char *format, ...)
     fprintf(stderr, "tidemark: %s: %s\n", call->command->name, text);
 }
 
+int cli_confirm(cli_call *call, const char *purpose, const char *format, ...)
+{
+    char question[CLI_MESSAGE_MAX];
+    char line[16];
+    va_list arguments;
+
+    if (cli_option_value(call, "yes") != NULL) {
+        return CLI_YES;
+    }
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+        return cli_fail(call, CLI_USAGE, "%s: no terminal to ask on; give --yes to %s",
+                        call->operands[0], purpose);
+    }
+    va_start(arguments, format);
+    format_line(question, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "tidemark: %s: %s [y/N] ", call->command->name, question);
+    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) {
+        return CLI_YES;
+    }
+    return cli_fail(call, CLI_NO, "%s: nothing is changed", call->operands[0]);
+}
+
 void cli_print_failure(const cli_call *call)
 {
     if (call->message[0] == '\0') {

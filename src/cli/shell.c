@@ -100,9 +100,10 @@ static int split_line(cli_call *call, char *line, char *words[WORDS_MAX + 1])
 /* `count` words, the first of which is no verb. */
 static int refuse_words(cli_call *call, int count, char **words)
 {
-    static const cli_command *const elsewhere[] = {&cli_command_init, &cli_command_index,
-                                                   &cli_command_sync, &cli_command_status,
-                                                   &cli_command_shell};
+    static const cli_command *const elsewhere[] = {
+        &cli_command_init,   &cli_command_index,  &cli_command_sync,  &cli_command_status,
+        &cli_command_watch,  &cli_command_verify, &cli_command_peers, &cli_command_prune,
+        &cli_command_accept, &cli_command_shell};
     const char *names[CLI_VERB_COUNT + 1];
     const char *word = words[0];
     const char *nearest;

@@ -5,9 +5,10 @@
  * ("ok", "stale", "gap", "absent", "conflict"), or what was asked for. Only `ls` and `stat` have
  * more to say; in the shell, where an answer is always one line, they say it as one line of JSON.
  */
-#include "cli/cli.h"
+#include "cli/prometheus.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RM_ATTEMPTS 100 /* against writers that move the mark between our look and our removal */
@@ -115,6 +116,12 @@ int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_requ
     }
     if (rc == CLI_YES && sets && cli_option_value(call, "expect") == NULL) {
         rc = cli_fail(call, CLI_USAGE, "--expect: missing; see 'tidemark help set'");
+    }
+    if (rc == CLI_YES) {
+        rc = cli_refuse_both_formats(call);
+    }
+    if (rc == CLI_YES && call->in_shell && cli_option_value(call, "prometheus") != NULL) {
+        rc = cli_fail(call, CLI_USAGE, "--prometheus: not in the shell; see 'tidemark help stat'");
     }
     if (rc == CLI_YES && out->has_after && out->after >= out->time) {
         rc = cli_fail(call, CLI_USAGE, "--after '%s': not before TIME",
@@ -298,6 +305,56 @@ static json_t *info_object(const tide_info *info)
         (int)info->readers, "max_readers", (int)info->max_readers);
 }
 
+static void print_metrics(cli_call *call, const char *path, const tide_info *info)
+{
+    static const char *const names[] = {
+        "tidemark_store_marks",     "tidemark_store_file_bytes",  "tidemark_store_used_bytes",
+        "tidemark_store_map_bytes", "tidemark_store_page_bytes",  "tidemark_store_tree_depth",
+        "tidemark_store_readers",   "tidemark_store_readers_max",
+    };
+    static const char *const helps[] = {
+        "Committed marks.",
+        "Size of the file.",
+        "Of the file, what is in use.",
+        "Address space the file is mapped in.",
+        "Size of a page.",
+        "Depth of the tree of marks.",
+        "Slots of readers in use, idle ones included.",
+        "Slots of readers.",
+    };
+    const uint64_t values[] = {info->marks,     info->file_bytes, info->used_bytes,
+                               info->map_bytes, info->page_bytes, info->depth,
+                               info->readers,   info->max_readers};
+    char id[CLI_UUID_TEXT];
+    cli_label labels[CLI_LABELS_MAX] = {{"store", id}, {"path", path}};
+
+    cli_uuid_text(info->store_id, id);
+    cli_metric(call, "tidemark_store_info", "gauge", "The store and its file; always 1.");
+    cli_sample_count(call, "tidemark_store_info", labels, 1);
+    labels[1].name = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        cli_metric(call, names[i], "gauge", helps[i]);
+        cli_sample_count(call, names[i], labels, values[i]);
+    }
+    cli_metric(call, "tidemark_store_commits_total", "counter", "Commits since the store was made.");
+    cli_sample_count(call, "tidemark_store_commits_total", labels, info->transaction);
+    cli_metric(call, "tidemark_store_created_timestamp_seconds", "gauge",
+               "When the store was made.");
+    cli_sample_time(call, "tidemark_store_created_timestamp_seconds", labels, info->created_at);
+}
+
+static int run_stat_metrics(cli_call *call, const char *path, const tide_info *info)
+{
+    char *shown = cli_utf8_escape(path);
+
+    if (shown == NULL) {
+        return cli_fail_memory(call);
+    }
+    print_metrics(call, shown, info);
+    free(shown);
+    return CLI_YES;
+}
+
 static int run_stat(cli_call *call, const cli_store *store, const cli_request *request)
 {
     tide_info info = {.size = sizeof info};
@@ -308,6 +365,9 @@ static int run_stat(cli_call *call, const cli_store *store, const cli_request *r
     (void)request;
     if (rc != TIDE_OK) {
         return cli_fail_store(call, rc, store->path, store->handle);
+    }
+    if (cli_option_value(call, "prometheus") != NULL) {
+        return run_stat_metrics(call, store->path, &info);
     }
     if (call->json || call->in_shell) {
         cli_print_json(call, info_object(&info));
@@ -354,6 +414,11 @@ static const cli_option rm_options[] = {
     {NULL, NULL, NULL},
 };
 
+static const cli_option stat_options[] = {
+    {"prometheus", NULL, "answer in the text format of Prometheus"},
+    {NULL, NULL, NULL},
+};
+
 const cli_verb cli_verbs[CLI_VERB_COUNT] = {
     {.command = {"ls", "STORE", ls_options, "Lists marks.", cli_run_verb}, .run = run_ls},
     {.command = {"get", "STORE DEVICE PEER RESOURCE", NULL, "Shows the watermark of one mark.",
@@ -371,7 +436,7 @@ const cli_verb cli_verbs[CLI_VERB_COUNT] = {
                  "Removes a device's marks about a peer.", cli_run_verb},
      .removes = true,
      .run = run_rm},
-    {.command = {"stat", "STORE", NULL, "Shows a store's size and identity.", cli_run_verb},
+    {.command = {"stat", "STORE", stat_options, "Shows a store's size and identity.", cli_run_verb},
      .run = run_stat},
 };
 

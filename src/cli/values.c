@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #define NS_PER_S 1000000000
+#define SECONDS_DIGITS 9 /* before the point */
 #define HEX_DIGITS "0123456789ABCDEF"
 #define RANDOM_POOL_BYTES (256 * sizeof(uuid_t)) /* more may come in parts */
 
@@ -58,6 +59,29 @@ int cli_read_count(cli_call *call, const char *what, const char *text, uint64_t 
                         text, least, most);
     }
     *out = value;
+    return CLI_YES;
+}
+
+int cli_read_seconds(cli_call *call, const char *what, const char *text, uint64_t least_ms,
+                     uint64_t most_ms, uint64_t *out_ms)
+{
+    size_t whole = strspn(text, "0123456789");
+    size_t digits = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+    size_t length = whole + (text[whole] == '.' ? 1 : 0) + digits;
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < whole && i < SECONDS_DIGITS; i++) {
+        value = 10 * value + (uint64_t)(text[i] - '0');
+    }
+    for (size_t i = 0; i < 3; i++) {
+        value = 10 * value + (i < digits ? (uint64_t)(text[whole + 1 + i] - '0') : 0);
+    }
+    if (whole == 0 || whole > SECONDS_DIGITS || (text[whole] == '.' && digits == 0) || digits > 3 ||
+        text[length] != '\0' || value < least_ms || value > most_ms) {
+        return cli_fail(call, CLI_USAGE, "%s '%s': not seconds from %g to %g", what, text,
+                        (double)least_ms / 1e3, (double)most_ms / 1e3);
+    }
+    *out_ms = value;
     return CLI_YES;
 }
 

@@ -38,6 +38,7 @@ mask() {
         -e 's/[0-9a-f]\{8\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{12\}/UUID/g' \
         -e 's/2[0-9][2-9][0-9]-[0-9-]*T[0-9:.]*Z/NOW/g' \
         -e 's/ *[0-9]*d[0-9][0-9]h/ AGE/g; s/"age_ns":"[0-9]*"/"age_ns":AGE/g' \
+        -e 's/ *[0-9]*[hm]*[0-9][0-9]*[ms]  / AGE  /g; s/ [0-9]\{10\}\.[0-9]\{9\}$/ SECONDS/' \
         -e 's/[0-9]* messages, [0-9]* bytes/N messages, N bytes/' \
         -e 's/[0-9]*\.[0-9]* seconds, [0-9]* rows/N seconds, N rows/' \
         -e 's/"seconds":.*}/"seconds":N}/' \
@@ -100,7 +101,7 @@ tidemark help rm >help.txt
 expect '--help is help' 0 "$(cat help.txt)" '' tidemark rm --help
 tidemark help >help.txt
 expect '--help without a command is help' 0 "$(cat help.txt)" '' tidemark --help
-for command in init index sync status ls get advance set rm stat shell help; do
+for command in init index sync status watch verify peers prune accept ls get advance set rm stat shell help; do
     expect "$command has help" 0 "$(tidemark "$command" --help)" '' tidemark help "$command"
     expect "$command is in the overview" 0 1 '' grep -c "^  $command " help.txt
 done
@@ -482,6 +483,7 @@ expect 'a library in the folder is left out' 0 '1 new, 0 changed, 0 gone, 0 unch
 expect 'status' 0 'device   UUID
 library  UUID
 path     lib
+recovery none
 
 RESOURCE               ROWS   TOMBSTONES       PARKED  HEAD
 device                    1            0            0  NOW
@@ -613,6 +615,433 @@ expect 'marks that are none' 5 '' \
     tidemark init half
 expect 'stay alone' 0 sync.mdb '' ls half
 
+# ---- peers, acks and pruning ----------------------------------------------------------------------------
+
+# What the machine has mounted is left out of the figures.
+settle() { # until everybody has told everybody that it has everything
+    for _ in 1 2 3; do
+        tidemark sync one two >/dev/null
+        tidemark sync one three >/dev/null
+        tidemark sync two three >/dev/null
+    done
+}
+peer_of() { # LIBRARY NAME
+    tidemark peers "$1" --json | sed -n 's/.*"peer":"\([^"]*\)","name":"'"$2"'".*/\1/p'
+}
+device_of() { # LIBRARY
+    tidemark status "$1" --json | sed -n 's/.*"library":.*"device":"\([^"]*\)".*/\1/p'
+}
+mkdir few
+: >few/1
+: >few/2
+: >few/3
+tidemark init one --name one >/dev/null
+expect 'nobody follows' 0 '' '' tidemark peers one
+expect 'nobody holds back' 0 '0 deletions forgotten' '' tidemark prune one
+tidemark index one few >/dev/null
+rm few/3
+tidemark index one few >/dev/null
+rm -r third
+tidemark init third --join one >/dev/null
+tidemark sync one third --page-rows 1 --cut-after 1 >/dev/null
+expect 'who has told of nothing lacks everything' 0 'PEER HAS                             RESOURCE     ACK                                   AGE  BEHIND IT
+UUID device       -                                       -  1
+UUID location     -                                       -  1
+UUID entry        -                                       -  3' '' \
+    sh -c '"$0" status one | sed -n "/^PEER HAS/,\$p" | grep -v " volume "' "$program"
+expect 'and was never through' 0 '{"type":"peer","peer":"UUID","name":null,"since":"NOW","contact":null,"age_ns":null,"epoch":"NOW"}' '' \
+    tidemark peers one --json
+expect 'in a table' 0 'PEER                                 FIRST SEEN                     LAST CONTACT                   EPOCH                          NAME
+UUID NOW -                              NOW -' '' tidemark peers one
+expect 'it is forgotten' 0 ok '' \
+    tidemark peers one --yes --remove "$(tidemark peers one --json | sed 's/.*"peer":"\([^"]*\)".*/\1/')"
+expect 'so nothing is held back' 0 '1 deletions forgotten' '' tidemark prune one
+tidemark init two --join one --name two >/dev/null
+tidemark init three --join one --name three >/dev/null
+settle
+expect 'two peers' 0 'three
+two' '' sh -c '"$0" peers one | sed "1d; s/.* //" | sort' "$program"
+tidemark peers one --remove "$(peer_of one three)" --yes >/dev/null
+expect 'status' 0 'device   UUID
+library  UUID
+path     one
+recovery none
+
+RESOURCE             ROWS   TOMBSTONES  HEAD
+device                  3            0  NOW
+location                1            0  NOW
+entry                   2            0  NOW
+
+PEER                                 LAST CONTACT                          AGE  NAME
+UUID NOW AGE  two
+
+PEER                                 RESOURCE     WATERMARK                             AGE  UPDATED' '' \
+    sh -c '"$0" status one | grep -v "^volume " | sed "/WATERMARK/q"' "$program"
+expect 'what the peer has' 0 'PEER HAS                             RESOURCE     ACK                                   AGE  BEHIND IT
+UUID device       NOW AGE  0
+UUID location     NOW AGE  0
+UUID entry        NOW AGE  0' '' \
+    sh -c '"$0" status one | sed -n "/^PEER HAS/,\$p" | grep -v " volume "' "$program"
+: >few/4
+tidemark index one few >/dev/null
+expect 'and has not' 0 '"resource":"device","behind":"0"
+"resource":"location","behind":"0"
+"resource":"entry","behind":null' '' \
+    sh -c '"$0" status one --json | sed -n "/\"volume\"/d; /\"ack\"/s/.*\(\"resource\":\"[a-z]*\"\).*\(\"behind\".*\)}/\1,\2/p"' "$program"
+expect 'status as JSON' 0 '{"type":"library","path":"one","library":"UUID","device":"UUID","recovering":false}
+{"type":"resource","resource":"device","ownership":"device","rows":"3","tombstones":"0","head":"NOW"}
+{"type":"resource","resource":"location","ownership":"device","rows":"1","tombstones":"0","head":"NOW"}
+{"type":"resource","resource":"entry","ownership":"device","rows":"3","tombstones":"0","head":"NOW"}
+{"type":"peer","peer":"UUID","name":"two","since":"NOW","contact":"NOW","age_ns":AGE,"epoch":"NOW"}' '' \
+    sh -c '"$0" status one --json | grep -v -e "\"volume\"" -e "\"mark\"" -e "\"ack\""' "$program"
+expect 'a mark and an ack as JSON' 0 '{"type":"ack","peer":"UUID","resource":"location","watermark":"NOW","updated_at":"NOW","age_ns":AGE,"behind":"0"}
+{"type":"mark","peer":"UUID","resource":"location","watermark":"NOW","updated_at":"NOW","age_ns":AGE}' '' \
+    sh -c '"$0" status one --json | grep "$1.*\"location\",\"w" | sort' "$program" "$(peer_of one two)"
+settle
+
+rm few/4
+tidemark index one few >/dev/null
+expect 'a deletion that nobody has' 0 '0 deletions forgotten
+
+HELD BACK BY                         RESOURCE        DELETIONS  ACK                            NAME
+UUID entry                   1  NOW three
+UUID entry                   1  NOW two' '' \
+    sh -c '"$0" prune one >prune.txt; rc=$?; sed -n 1,3p prune.txt; sed 1,3d prune.txt | sort -k 5; exit $rc' \
+    "$program"
+tidemark sync one two >/dev/null
+expect 'one that the third has not' 0 '{"type":"prune","forgotten":"0"}
+{"type":"held","peer":"UUID","name":"three","resource":"entry","deletions":"1","ack":"NOW"}' '' \
+    tidemark prune one --json
+expect 'the sync that tells it forgets it' 0 'RESOURCE         TO FIRST    TO SECOND
+device                  0            0
+location                0            0
+entry                   0            1
+volume                  0            0
+1 rows, N messages, N bytes
+N seconds, N rows/s
+1 deletions forgotten in the first, 0 in the second
+complete' '' tidemark sync one three
+settle
+expect 'the others follow' 0 '0 deletions forgotten
+0 deletions forgotten' '' sh -c '"$0" prune two && "$0" prune three' "$program"
+expect 'and have no more' 0 'entry 0
+entry 0' '' sh -c 'for l in two three; do "$0" status $l |
+    sed -n "s/^entry *[0-9]* *\([0-9]*\) .*/entry \1/p"; done' "$program"
+three=$(peer_of one three)
+expect 'forgetting a peer without a terminal' 2 '' \
+    'tidemark: peers: one: no terminal to ask on; give --yes to forget a peer' \
+    tidemark peers one --remove "$three"
+expect 'what is no peer' 2 '' "tidemark: peers: --remove 'x': not a UUID" \
+    tidemark peers one --remove x --yes
+expect '--yes to nothing' 2 '' 'tidemark: peers: --yes: only with --remove' \
+    tidemark peers one --yes
+expect 'forgetting a peer' 0 '{"answer":"ok"}' '' tidemark peers one --remove "$three" --yes --json
+expect 'once' 1 absent '' tidemark peers one --remove "$three" --yes
+rm few/2
+tidemark index one few >/dev/null
+expect 'then it is not waited for' 0 '"forgotten_first":"1","forgotten_second":"0"' '' \
+    sh -c '"$0" sync one two --json | grep -o "\"forgotten_first.*second\":\"[0-9]*\""' "$program"
+
+# ---- verify ---------------------------------------------------------------------------------------------
+
+expect 'verify needs another library' 2 '' \
+    "tidemark: verify: --against: missing; see 'tidemark help verify'" tidemark verify one
+expect 'not the same one' 2 '' 'tidemark: verify: ./one: is the same library as one' \
+    tidemark verify one --against ./one
+expect 'of one library' 3 '' 'tidemark: verify: around/lib: is of library UUID, and one of UUID' \
+    tidemark verify one --against around/lib
+expect 'the same rows' 0 'RESOURCE             HERE        THERE
+device                  3            3  equal
+location                1            1  equal
+entry                   1            1  equal' '' \
+    sh -c '"$0" verify one --against two >verify.txt; rc=$?; grep -v "^volume " verify.txt; exit $rc' \
+    "$program"
+expect 'other rows' 5 'RESOURCE             HERE        THERE
+device                  3            3  equal
+location                1            1  equal
+entry                   1            2  different' 'tidemark: verify: one: has other rows than three: entry' \
+    sh -c '"$0" verify one --against three >verify.txt; rc=$?; grep -v "^volume " verify.txt; exit $rc' \
+    "$program"
+expect 'as JSON' 5 '{"type":"verify","equal":false,"resources":"4","different":"1"}' \
+    'tidemark: verify: three: has other rows than two: entry' \
+    sh -c '"$0" verify three --against two --json >verify.txt; rc=$?; tail -n 1 verify.txt; exit $rc' \
+    "$program"
+expect 'with sums' 0 '{"type":"resource","resource":"entry","equal":false,"rows_here":"2","rows_there":"1","sum_here":SUM,"sum_there":SUM}' '' \
+    sh -c 'grep "\"entry\"" verify.txt | sed "s/\"[0-9a-f]\{32\}\"/SUM/g"'
+expect 'and moved none' 5 'entry                   1            2  different' \
+    'tidemark: verify: one: has other rows than three: entry' \
+    sh -c '"$0" verify one --against three >verify.txt; rc=$?; grep "^entry " verify.txt; exit $rc' \
+    "$program"
+cp -r two two.copy
+expect 'with a backup' 0 equal '' \
+    sh -c '"$0" verify two --against two.copy >verify.txt; rc=$?; sed -n "s/^entry.* //p" verify.txt; exit $rc' "$program"
+if command -v sqlite3 >/dev/null 2>&1; then
+    # Rows whose version falls whenever it is written never become equal.
+    mkdir pair
+    : >pair/file
+    tidemark init left >/dev/null
+    tidemark index left pair >/dev/null
+    tidemark sync left right >/dev/null 2>&1
+    sqlite3 right/database.db 'CREATE TRIGGER falls AFTER UPDATE OF version ON tidemark_entry_rows
+        BEGIN UPDATE tidemark_entry_rows SET version = version - 1 WHERE row = new.row; END;
+        UPDATE tidemark_entry_rows SET version = version - 1'
+    expect 'rows that still differ' 5 'RESOURCE         TO FIRST    TO SECOND
+device                  0            0
+location                0            0
+entry                   0            1
+volume                  0            0
+1 rows, N messages, N bytes
+N seconds, N rows/s
+different' 'tidemark: sync: right: rows still differ from those of left when all is read again: entry' \
+        tidemark sync left right
+    expect 'as JSON' 5 '"resource":"entry","to_first":"0","to_second":"1","different":true
+"result":"different","rows":"1","forgotten_first":"0","forgotten_second":"0"' \
+        'tidemark: sync: right: rows still differ from those of left when all is read again: entry' \
+        sh -c '"$0" sync left right --json >sync.txt; rc=$?
+            sed -n "s/.*\(\"resource\":\"entry\".*\)}/\1/p; s/.*\(\"result.*\),\"messages.*/\1/p" sync.txt
+            exit $rc' "$program"
+else
+    skip 'rows that still differ: no sqlite3'
+fi
+rm -r two.copy
+
+# ---- recovery -------------------------------------------------------------------------------------------
+
+tidemark sync one two >/dev/null
+cp -r one one.old
+cp -r two two.old
+: >few/5
+: >few/6
+tidemark index one few >/dev/null
+tidemark sync one two >/dev/null
+cp -r one one.new
+rm -r one
+cp -r one.old one
+expect 'accept where nothing was rolled back' 1 '' 'tidemark: accept: two: is not recovering' \
+    tidemark accept two
+expect 'a library that was rolled back' 0 complete \
+    'tidemark: sync: one: A peer has seen more of this device than is here: everything is read again.
+tidemark: sync: one: Everything has been read again.' sh -c '"$0" sync one two | tail -n 1' "$program"
+expect 'has all again' 0 3 '' sh -c '"$0" status one | sed -n "s/^entry *\([0-9]*\) .*/\1/p"' "$program"
+rm -r one
+mv one.new one
+cp one.old/database.db one/
+cp two.old/database.db two/
+rm -f one/database.db-* two/database.db-*
+expect 'prune notices, too' 1 '' \
+    'tidemark: prune: one: The database is older than what was known of it: everything is read again.
+tidemark: prune: one: is recovering; nothing is forgotten meanwhile' tidemark prune one
+expect 'and status tells' 0 'recovery under way' '' sh -c '"$0" status one | sed -n 4p' "$program"
+expect 'in JSON' 0 1 '' sh -c '"$0" status one --json | grep -c "\"recovering\":true}"' "$program"
+expect 'all rolled back' 0 complete \
+    "tidemark: sync: two: The database is older than what was known of it: everything is read again.
+tidemark: sync: one: is still recovering; see 'tidemark help accept'
+tidemark: sync: two: is still recovering; see 'tidemark help accept'" \
+    sh -c '"$0" sync one two | tail -n 1' "$program"
+expect 'accept without a terminal' 2 '' \
+    'tidemark: accept: one: no terminal to ask on; give --yes to end the recovery' tidemark accept one
+tidemark accept one --yes >out.txt 2>/dev/null
+expect 'accept' 0 'ok' '' cat out.txt
+expect 'one is left to read from' 0 complete 'tidemark: sync: two: Everything has been read again.' \
+    sh -c '"$0" sync one two | tail -n 1' "$program"
+expect 'and nobody recovers' 0 'recovery none
+recovery none' '' sh -c '"$0" status one | sed -n 4p; "$0" status two | sed -n 4p' "$program"
+
+# ---- watching -------------------------------------------------------------------------------------------
+
+volumes=$(rows one | sed -n 's/^volume //p')
+heading='TIME                                   ROWS       CHANGE   A SECOND   TOMBSTONES       CHANGE  FEEDS  MARKS   A SECOND   ACKS'
+expect 'a malformed interval' 2 '' "tidemark: watch: --interval '1h': not seconds from 0.1 to 86400" \
+    tidemark watch one --interval 1h
+for interval in 0.05 .5 1. 1.2345 86400.001 1000000000 ''; do
+    expect "an interval of '$interval'" 2 '' \
+        "tidemark: watch: --interval '$interval': not seconds from 0.1 to 86400" \
+        tidemark watch one --interval "$interval"
+done
+expect 'a look' 0 "$heading
+NOW $(printf %12d $((volumes + 5)))           +0        0.0            0           +0      0      0        0.0      0" '' \
+    tidemark watch one --count 1
+expect 'a look as JSON' 0 '{"type":"look","time":"NOW","rows":"'$((volumes + 5))'","rows_change":"0","tombstones":"0","tombstones_change":"0","feeds_moved":"0","marks_moved":"0","acks_moved":"0","rows_per_second":0.0,"marks_per_second":0.0,"seconds":N}' '' \
+    sh -c '"$0" watch one --count 1 --json | tail -n 1' "$program"
+expect 'looks as JSON have all of status' 0 "$(($(tidemark status one --json | wc -l) * 2 + 2))" '' \
+    sh -c '"$0" watch one --count 2 --interval 0.1 --json | wc -l' "$program"
+expect 'a reader that goes away is the end' 0 "$heading
+0" '' sh -c '{ timeout 60 "$0" watch one --interval 3600; echo $? >rc.txt; } | head -n 1; cat rc.txt' "$program"
+
+# looks COMMAND WANTED SIGNAL: what has moved in a watched library, summed up over looks from before COMMAND
+# until the sums are as wanted, and how it ends by the signal.
+looks() {
+    mkfifo looks
+    timeout 60 "$program" watch one --interval 0.1 >looks &
+    exec 3<looks
+    read -r _ <&3
+    read -r _ <&3
+    $1
+    rows_moved=0 tombstones_moved=0 feeds_moved=0 marks_moved=0 acks_moved=0
+    while [ "$rows_moved $tombstones_moved $feeds_moved $marks_moved $acks_moved" != "$2" ] &&
+        read -r _ _ row _ _ tombstone feed mark _ ack <&3; do
+        rows_moved=$((rows_moved + row)) tombstones_moved=$((tombstones_moved + tombstone))
+        feeds_moved=$((feeds_moved + feed)) marks_moved=$((marks_moved + mark))
+        acks_moved=$((acks_moved + ack))
+    done
+    kill -s "$3" $!
+    wait $!
+    echo "exit $?: $rows_moved $tombstones_moved $feeds_moved $marks_moved $acks_moved"
+    exec 3<&-
+    rm looks
+}
+change_files() {
+    : >few/7
+    : >few/8
+    rm few/1 few/5 few/6 # the last two are in no row
+    tidemark index one few >/dev/null
+}
+change_marks() {
+    one=$(device_of one)
+    tidemark advance one/sync.mdb "$one" "$P" entry 2001-02-03T04:05:06.000000007Z >/dev/null
+    tidemark advance one/sync.mdb "$one" "$P" location 1969-12-31T23:59:58.5Z >/dev/null
+    tidemark advance one/sync.mdb "$P" "$one" entry $T >/dev/null
+}
+if command -v timeout >/dev/null 2>&1; then
+    expect 'rows that move' 0 'exit 0: 1 1 1 0 0' '' looks change_files '1 1 1 0 0' TERM
+    expect 'marks that move' 0 'exit 0: 0 0 0 2 1' '' looks change_marks '0 0 0 2 1' INT
+else
+    skip 'what moves: no timeout(1)'
+fi
+if command -v script >/dev/null 2>&1; then
+    script -qec "'$program' watch one --count 1" /dev/null </dev/null | tr -d '\r' >screen.txt
+    expect 'a screen begins with status' 0 "$(printf '\033[H\033[2J')device   UUID" '' sed -n 1p screen.txt
+    expect 'and ends with the look' 0 "$heading" '' sh -c 'tail -n 2 screen.txt | sed -n 1p'
+else
+    skip 'a screen: no script(1)'
+fi
+
+# ---- Prometheus -----------------------------------------------------------------------------------------
+
+tidemark init 'q"' --name 'plain' >/dev/null
+tidemark init 'b\s' --join 'q"' --name "$(printf 'a"b\\c\nd')" >/dev/null
+for _ in 1 2 3; do
+    tidemark sync 'q"' 'b\s' >/dev/null
+done
+q=$(device_of 'q"')
+tidemark advance 'q"/sync.mdb' "$q" "$P" entry 2001-02-03T04:05:06.000000007Z >/dev/null
+tidemark advance 'q"/sync.mdb' "$q" "$P" volume 1969-12-31T23:59:58.5Z >/dev/null
+expect 'a library' 0 '# HELP tidemark_library_info The library and its device; always 1.
+# TYPE tidemark_library_info gauge
+tidemark_library_info{device="UUID",library="UUID",path="q\""} 1
+# HELP tidemark_recovering 1 while everything is read again after a rollback, else 0.
+# TYPE tidemark_recovering gauge
+tidemark_recovering{device="UUID"} 0
+# HELP tidemark_rows Rows alive.
+# TYPE tidemark_rows gauge
+tidemark_rows{device="UUID",resource="device"} 2
+tidemark_rows{device="UUID",resource="location"} 0
+tidemark_rows{device="UUID",resource="entry"} 0
+tidemark_rows{device="UUID",resource="volume"} 0
+# HELP tidemark_tombstones Deleted rows that are remembered.
+# TYPE tidemark_tombstones gauge
+tidemark_tombstones{device="UUID",resource="device"} 0
+tidemark_tombstones{device="UUID",resource="location"} 0
+tidemark_tombstones{device="UUID",resource="entry"} 0
+tidemark_tombstones{device="UUID",resource="volume"} 0
+# HELP tidemark_head_timestamp_seconds Stamp of the newest change; none while there are no rows.
+# TYPE tidemark_head_timestamp_seconds gauge
+tidemark_head_timestamp_seconds{device="UUID",resource="device"} SECONDS
+# HELP tidemark_peer_info A registered peer and what it is called; always 1.
+# TYPE tidemark_peer_info gauge
+tidemark_peer_info{device="UUID",peer="UUID",name="a\"b\\c\nd"} 1
+# HELP tidemark_peer_first_seen_timestamp_seconds When the peer was first heard.
+# TYPE tidemark_peer_first_seen_timestamp_seconds gauge
+tidemark_peer_first_seen_timestamp_seconds{device="UUID",peer="UUID"} SECONDS
+# HELP tidemark_peer_contact_timestamp_seconds When a session with the peer was last through; none before.
+# TYPE tidemark_peer_contact_timestamp_seconds gauge
+tidemark_peer_contact_timestamp_seconds{device="UUID",peer="UUID"} SECONDS
+# HELP tidemark_mark_timestamp_seconds Stamp at the peer up to which everything is here.
+# TYPE tidemark_mark_timestamp_seconds gauge
+tidemark_mark_timestamp_seconds{device="UUID",peer="<P>",resource="entry"} 981173106.000000007
+tidemark_mark_timestamp_seconds{device="UUID",peer="<P>",resource="volume"} -1.500000000
+tidemark_mark_timestamp_seconds{device="UUID",peer="UUID",resource="device"} SECONDS
+# HELP tidemark_mark_updated_timestamp_seconds When that mark was last written.
+# TYPE tidemark_mark_updated_timestamp_seconds gauge
+tidemark_mark_updated_timestamp_seconds{device="UUID",peer="<P>",resource="entry"} SECONDS
+tidemark_mark_updated_timestamp_seconds{device="UUID",peer="<P>",resource="volume"} SECONDS
+tidemark_mark_updated_timestamp_seconds{device="UUID",peer="UUID",resource="device"} SECONDS
+# HELP tidemark_ack_timestamp_seconds Stamp here up to which the peer has told that it has everything.
+# TYPE tidemark_ack_timestamp_seconds gauge
+tidemark_ack_timestamp_seconds{device="UUID",peer="UUID",resource="device"} SECONDS
+# HELP tidemark_peer_complete 1 if the peer has told that it has every row of this device, else 0.
+# TYPE tidemark_peer_complete gauge
+tidemark_peer_complete{device="UUID",peer="UUID",resource="device"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="location"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="entry"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="volume"} 1' '' \
+    sh -c '"$0" status "q\"" --prometheus >metrics.txt; rc=$?
+        # marks are in order of UUIDs; the one that is known comes first
+        grep -v "^tidemark_mark_" metrics.txt >rest.txt
+        while IFS= read -r line; do
+            printf "%s\\n" "$line"
+            case $line in
+            "# TYPE tidemark_mark_"*) name=${line#\# TYPE }; grep "^${name% gauge}{.*$1" metrics.txt
+                grep "^${name% gauge}{" metrics.txt | grep -v "$1" ;;
+            esac
+        done <rest.txt; exit $rc' "$program" "$P"
+expect 'a backslash in a path' 0 'tidemark_library_info{device="UUID",library="UUID",path="b\\s"} 1' '' \
+    sh -c '"$0" status "b\\s" --prometheus | grep "^tidemark_library_info"' "$program"
+expect 'what recovers' 0 'tidemark_recovering{device="UUID"} 0' '' \
+    sh -c '"$0" status "b\\s" --prometheus | grep "^tidemark_recovering"' "$program"
+tidemark advance m "$D" "$P" entry $T >/dev/null
+figure() {
+    tidemark stat m --json | sed 's/.*"'"$1"'":"\{0,1\}\([0-9]*\).*/\1/'
+}
+expect 'a store' 0 "# HELP tidemark_store_info The store and its file; always 1.
+# TYPE tidemark_store_info gauge
+tidemark_store_info{store=\"UUID\",path=\"m\"} 1
+# HELP tidemark_store_marks Committed marks.
+# TYPE tidemark_store_marks gauge
+tidemark_store_marks{store=\"UUID\"} 1
+# HELP tidemark_store_file_bytes Size of the file.
+# TYPE tidemark_store_file_bytes gauge
+tidemark_store_file_bytes{store=\"UUID\"} $(wc -c <m)
+# HELP tidemark_store_used_bytes Of the file, what is in use.
+# TYPE tidemark_store_used_bytes gauge
+tidemark_store_used_bytes{store=\"UUID\"} $(figure used_bytes)
+# HELP tidemark_store_map_bytes Address space the file is mapped in.
+# TYPE tidemark_store_map_bytes gauge
+tidemark_store_map_bytes{store=\"UUID\"} $(figure map_bytes)
+# HELP tidemark_store_page_bytes Size of a page.
+# TYPE tidemark_store_page_bytes gauge
+tidemark_store_page_bytes{store=\"UUID\"} $(figure page_bytes)
+# HELP tidemark_store_tree_depth Depth of the tree of marks.
+# TYPE tidemark_store_tree_depth gauge
+tidemark_store_tree_depth{store=\"UUID\"} 1
+# HELP tidemark_store_readers Slots of readers in use, idle ones included.
+# TYPE tidemark_store_readers gauge
+tidemark_store_readers{store=\"UUID\"} $(figure readers)
+# HELP tidemark_store_readers_max Slots of readers.
+# TYPE tidemark_store_readers_max gauge
+tidemark_store_readers_max{store=\"UUID\"} 1024
+# HELP tidemark_store_commits_total Commits since the store was made.
+# TYPE tidemark_store_commits_total counter
+tidemark_store_commits_total{store=\"UUID\"} $(figure transaction)
+# HELP tidemark_store_created_timestamp_seconds When the store was made.
+# TYPE tidemark_store_created_timestamp_seconds gauge
+tidemark_store_created_timestamp_seconds{store=\"UUID\"} SECONDS" '' tidemark stat m --prometheus
+expect 'not in JSON' 2 '' 'tidemark: stat: --prometheus: not together with --json' \
+    tidemark stat m --prometheus --json
+expect 'neither a library' 2 '' 'tidemark: status: --prometheus: not together with --json' \
+    tidemark status one --prometheus --json
+input='stat --prometheus'
+expect 'nor in the shell' 0 "error stat: --prometheus: not in the shell; see 'tidemark help stat'" '' \
+    tidemark shell m
+if command -v promtool >/dev/null 2>&1; then
+    expect 'a reader of it agrees' 0 '' '' \
+        sh -c '{ "$0" status one --prometheus; "$0" stat m --prometheus; } | promtool check metrics' "$program"
+else
+    skip 'a reader of the text format: no promtool'
+fi
+
+# ---- full disks, races and paths ------------------------------------------------------------------------
+
 # A full disk: no file may grow beyond 64 KiB, which is too little for a database, or for marks.
 expect 'no room' 3 '' 1 sh -c 'trap "" XFSZ; ulimit -f 128; "$0" init full --name first 2>&1 >/dev/null |
     grep -c "^tidemark: init: full: " >&2; "$0" init full --name first 2>/dev/null' "$program"
@@ -706,6 +1135,11 @@ stat' '' completes "$t stat" "$t" stat
 --progress' '' completes "$t ls s --p" "$t" ls s --p
     expect 'stores' 0 'compopt -o default' '' completes "$t ls " "$t" ls ''
     expect 'libraries' 0 'compopt -o dirnames' '' completes "$t sync a b" "$t" sync a b
+    expect 'and for verify' 0 'compopt -o dirnames' '' \
+        completes "$t verify a --against " "$t" verify a --against ''
+    expect 'a peer of a library' 0 "$(peer_of one two | mask)" '' \
+        completes "$t peers one --remove " "$t" peers one --remove ''
+    expect 'the format for monitoring' 0 --prometheus '' completes "$t status a --prom" "$t" status a --prom
     expect 'a device, from a store in quotes' 0 '<D>' '' \
         completes "$t get 'my marks/s' " "$t" get "'my marks/s'" ''
     # shellcheck disable=SC2088 # a tilde as it was typed

@@ -1,0 +1,80 @@
+/* snapshot.h - a library as it is at one moment: its rows, peers, marks and acks.
+ *
+ * `status` shows one and `watch` compares two. Each part is read on its own: what others write
+ * meanwhile may be in a later part and not in an earlier one.
+ */
+#ifndef TIDEMARK_CLI_SNAPSHOT_H
+#define TIDEMARK_CLI_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+/* ---- snapshot.c ------------------------------------------------------------------------------ */
+
+typedef struct cli_resource {
+    char name[TIDE_MODEL_NAME_MAX + 1];
+    tide_resource_info info;
+} cli_resource;
+
+typedef struct cli_peer {
+    tide_peer peer;
+    char *name; /* valid UTF-8; NULL: none is known */
+} cli_peer;
+
+/* Of this device about a peer, or of a peer about this device. */
+typedef struct cli_mark {
+    uuid_t peer;
+    char *resource;
+    tide_mark mark;
+} cli_mark;
+
+typedef struct cli_marks {
+    cli_mark *items; /* in order of peer and resource */
+    size_t count;
+    size_t space;
+} cli_marks;
+
+typedef struct cli_snapshot {
+    tide_time now;
+    bool recovering;
+    cli_resource resources[TIDE_MODELS_MAX];
+    size_t resource_count;
+    cli_peer *peers;
+    size_t peer_count;
+    size_t peer_space;
+    cli_marks marks;
+    cli_marks acks;
+} cli_snapshot;
+
+/* CLI_YES or an exit code with a message. *out is to be freed in either case. */
+int cli_snapshot_take(const cli_library *library, cli_snapshot *out);
+void cli_snapshot_free(cli_snapshot *snapshot);
+
+/* Where the peer's marks on our feed stand; NULL: it has told of none. */
+const tide_mark *cli_snapshot_ack(const cli_snapshot *snapshot, const uuid_t peer,
+                                  const char *resource);
+
+/* How many rows and deletions lie behind an ack, which may be NULL. false: some, and the library
+ * does not tell how many. */
+bool cli_behind(const cli_resource *resource, const tide_mark *ack, uint64_t *count);
+
+/* The largest text may have CLI_COUNT_TEXT bytes with its NUL. */
+#define CLI_COUNT_TEXT 24
+void cli_behind_text(const cli_resource *resource, const tide_mark *ack, char text[CLI_COUNT_TEXT]);
+
+json_t *cli_peer_object(const cli_peer *peer, tide_time now);
+
+/* ---- command_status.c ------------------------------------------------------------------------ */
+
+/* Prints all of it, as text or as JSON. */
+void cli_snapshot_print(const cli_library *library, const cli_snapshot *snapshot);
+
+/* ---- prometheus.c ---------------------------------------------------------------------------- */
+
+/* Prints all of it in the text format of Prometheus. */
+void cli_snapshot_print_metrics(const cli_library *library, const cli_snapshot *snapshot);
+
+#endif
