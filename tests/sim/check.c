@@ -46,14 +46,14 @@ void check_marks(world *w)
     for (int i = 0; i < w->device_count * w->device_count; i++) {
         device *a = &w->devices[i / w->device_count];
         device *b = &w->devices[i % w->device_count];
-        if (a->identity == b->identity || a->library == NULL || b->library == NULL) {
+        if (a->identity == b->identity || !a->open || !b->open) {
             continue;
         }
-        for (int r = 0; r < RESOURCES && !world_failed(w); r++) {
+        for (int r = 0; r < w->resource_count && !world_failed(w); r++) {
             tide_mark mark;
             device_enter(a);
-            int rc = tide_watermarks_get_mark(tide_library_watermarks(a->library),
-                                              w->devices[b->identity].id, resources[r].name, &mark);
+            int rc = tide_watermarks_get_mark(a->marks, w->devices[b->identity].id,
+                                              resources[r].name, &mark);
             (void)device_answer(a, "mark", rc);
             if (rc == TIDE_OK && mark.epoch == device_snapshot(b)->epoch) {
                 check_mark(w, a, b, r, mark.watermark);
@@ -72,7 +72,7 @@ void check_collect(world *w, snapshot *best)
             continue;
         }
         const snapshot *s = device_snapshot(&w->devices[i]);
-        for (int r = 0; r < RESOURCES; r++) {
+        for (int r = 0; r < w->resource_count; r++) {
             for (int k = 0; k < resources[r].keys; k++) {
                 const row *here = &s->rows[r][k];
                 row *most = &best->rows[r][k];
@@ -89,7 +89,7 @@ static void check_versions(world *w, device *d, const snapshot *best)
 {
     const snapshot *s = device_snapshot(d);
     char key[UUID_STR_LEN];
-    for (int r = 0; r < RESOURCES; r++) {
+    for (int r = 0; r < w->resource_count; r++) {
         for (int k = 0; k < resources[r].keys; k++) {
             const row *here = &s->rows[r][k];
             const row *must = &best->rows[r][k];
@@ -154,7 +154,7 @@ static void check_values(world *w, device *a, device *b, int r)
 static void check_counts(world *w, device *d)
 {
     const snapshot *s = device_snapshot(d);
-    for (int r = 0; r < RESOURCES; r++) {
+    for (int r = 0; r < w->resource_count; r++) {
         tide_resource_info info = {.size = sizeof info};
         uint64_t alive = 0;
         uint64_t gone = 0;
@@ -162,7 +162,7 @@ static void check_counts(world *w, device *d)
             alive += s->rows[r][k].known && !s->rows[r][k].gone;
             gone += s->rows[r][k].gone;
         }
-        int rc = tide_sync_resource_info(tide_library_sync(d->library), resources[r].name, &info);
+        int rc = tide_sync_resource_info(d->sync, resources[r].name, &info);
         if (device_answer(d, "info", rc) && (info.rows != alive || info.tombstones != gone)) {
             world_fail(w, "not equal",
                        "device %d: %s: %llu rows and %llu tombstones, expected %llu "
@@ -179,7 +179,7 @@ void check_equal(world *w, const snapshot *best)
     for (int i = 0; i < w->device_count && !world_failed(w) && !w->devices[i].absent; i++) {
         check_versions(w, &w->devices[i], best);
         check_counts(w, &w->devices[i]);
-        for (int r = 0; i > 0 && r < RESOURCES && !world_failed(w); r++) {
+        for (int r = 0; i > 0 && r < w->resource_count && !world_failed(w); r++) {
             check_values(w, &w->devices[0], &w->devices[i], r);
         }
     }

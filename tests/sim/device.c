@@ -3,9 +3,11 @@
  * Everything that writes may find the drive off. Then nothing it answers counts; device_settle
  * takes the device down, lets the drive keep what it would keep, and opens the library again.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "world.h"
 
@@ -13,6 +15,7 @@
 #define STORE_BYTES (64u << 20)
 #define READERS 8
 #define SQL_BYTES 512
+#define PATH_BYTES 600
 
 const resource resources[RESOURCES] = {
     [ENTRY] = {"entry", "entries", "name, size, kind", "name", 'e', 8, 64},
@@ -21,7 +24,16 @@ const resource resources[RESOURCES] = {
     [DEVICE] = {"device", "devices", "name", "name", 0, 1, DEVICES_MAX},
 };
 
+static const char *const entry_columns[] = {"name", "size", "kind"};
 static const char *const tag_columns[] = {"name", "color"};
+
+static const tide_model entry_model = {.size = sizeof(tide_model),
+                                       .ownership = TIDE_DEVICE_OWNED,
+                                       .resource = "entry",
+                                       .table = "entries",
+                                       .key = "uuid",
+                                       .columns = entry_columns,
+                                       .column_count = 3};
 
 static const tide_model tag_model = {.size = sizeof(tide_model),
                                      .ownership = TIDE_SHARED,
@@ -62,8 +74,8 @@ bool device_answer(device *d, const char *what, int rc)
     }
     if (!disk_is_off(d->number)) {
         char detail[256] = "";
-        if (d->library != NULL) {
-            tide_sync_detail(tide_library_sync(d->library), detail, sizeof detail);
+        if (d->sync != NULL) {
+            tide_sync_detail(d->sync, detail, sizeof detail);
         }
         world_fail(d->world, "error", "device %d: %s: %s: %s", d->number, what, tide_code_name(rc),
                    detail);
@@ -89,7 +101,7 @@ bool device_run(device *d, sqlite3 *db, const char *sql)
 void device_check_kept(device *d)
 {
     const snapshot *now = device_snapshot(d);
-    for (int r = 0; r < RESOURCES; r++) {
+    for (int r = 0; r < d->world->resource_count; r++) {
         for (int k = 0; k < resources[r].keys; k++) {
             const row *before = &d->kept.rows[r][k];
             const row *after = &now->rows[r][k];
@@ -129,62 +141,157 @@ static void device_random(void *ctx, void *bytes, size_t size)
     }
 }
 
-static int open_library(device *d, char *detail, size_t detail_bytes)
-{
-    static const unsigned char library_id[sizeof(uuid_t)] = {1, 2, 3};
+/* What both ways of opening are told. */
+typedef struct opening {
     char name[16];
-    tide_library_options options;
+    tide_library_options library;
     tide_sync_options sync;
     tide_options store;
-    tide_library_options_init(&options);
-    tide_sync_options_init(&sync);
-    tide_options_init(&store);
-    (void)snprintf(name, sizeof name, "device %d", d->identity);
-    options.flags = d->born ? 0 : TIDE_CREATE_LIBRARY;
-    options.device_name = name;
-    options.sync = &sync;
-    options.store = &store;
-    sync.device = d->world->devices[d->identity].id;
-    sync.library = library_id;
-    sync.clock = device_clock;
-    sync.clock_ctx = d;
-    sync.random = device_random;
-    sync.random_ctx = d;
-    sync.detail = detail;
-    sync.detail_bytes = detail_bytes;
-    store.map_size_bytes = MAP_BYTES;
-    store.max_size_bytes = STORE_BYTES;
-    store.max_readers = READERS;
-    store.clock = device_clock;
-    store.clock_ctx = d;
-    return tide_library_open(disk_path(d->number), &options, &d->library);
+    char detail[256];
+} opening;
+
+static void set_options(device *d, opening *o)
+{
+    static const unsigned char library_id[sizeof(uuid_t)] = {1, 2, 3};
+    tide_library_options_init(&o->library);
+    tide_sync_options_init(&o->sync);
+    tide_options_init(&o->store);
+    (void)snprintf(o->name, sizeof o->name, "device %d", d->identity);
+    o->library.flags = d->born ? 0 : TIDE_CREATE_LIBRARY;
+    o->library.device_name = o->name;
+    o->library.sync = &o->sync;
+    o->library.store = &o->store;
+    o->sync.device = d->world->devices[d->identity].id;
+    o->sync.library = library_id;
+    o->sync.clock = device_clock;
+    o->sync.clock_ctx = d;
+    o->sync.random = device_random;
+    o->sync.random_ctx = d;
+    o->sync.detail = o->detail;
+    o->sync.detail_bytes = sizeof o->detail;
+    o->store.flags =
+        d->born && d->world->resource_count == RESOURCES_OF_PARTS ? TIDE_MUST_EXIST : 0;
+    o->store.map_size_bytes = MAP_BYTES;
+    o->store.max_size_bytes = STORE_BYTES;
+    o->store.max_readers = READERS;
+    o->store.clock = device_clock;
+    o->store.clock_ctx = d;
+    o->detail[0] = '\0';
 }
 
-/* The application's own table and model. */
-static int add_tags(device *d)
+static int open_library(device *d, const opening *o)
 {
+    int rc = tide_library_open(disk_path(d->number), &o->library, &d->library);
+    if (rc == TIDE_OK) {
+        d->sync = tide_library_sync(d->library);
+        d->store = tide_library_store(d->library);
+        d->marks = tide_library_watermarks(d->library);
+    }
+    return rc;
+}
+
+/* An empty file, and its name, flushed. */
+static int make_file(const char *path, const char *folder)
+{
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = file >= 0 && above >= 0 && fsync(file) == 0 && fsync(above) == 0;
+    if (file >= 0) {
+        (void)close(file);
+    }
+    if (above >= 0) {
+        (void)close(above);
+    }
+    return done ? TIDE_OK : TIDE_EIO;
+}
+
+/* Engine, store and marks each by itself. */
+static int open_parts(device *d, const opening *o)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/database.db", disk_path(d->number));
+    int rc = d->born ? TIDE_OK : make_file(path, disk_path(d->number));
+    if (rc == TIDE_OK) {
+        rc = tide_sync_open(path, &o->sync, &d->sync);
+    }
+    if (rc == TIDE_OK) {
+        (void)snprintf(path, sizeof path, "%s/sync.mdb", disk_path(d->number));
+        rc = tide_open(path, &o->store, &d->store);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide_watermarks_open_lmdb(d->store, o->sync.device, &d->marks);
+    }
+    return rc == TIDE_OK ? tide_sync_attach(d->sync, d->marks) : rc;
+}
+
+/* The application's own tables and models. */
+static int add_models(device *d)
+{
+    bool parts = d->world->resource_count == RESOURCES_OF_PARTS;
     if (!device_run(d, device_database(d),
-                    "CREATE TABLE IF NOT EXISTS tags "
-                    "(id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name, color)")) {
+                    parts ? "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, "
+                            "uuid TEXT NOT NULL UNIQUE, name, size, kind);"
+                            "CREATE TABLE IF NOT EXISTS tags (id INTEGER PRIMARY KEY, "
+                            "uuid TEXT NOT NULL UNIQUE, name, color)"
+                          : "CREATE TABLE IF NOT EXISTS tags (id INTEGER PRIMARY KEY, "
+                            "uuid TEXT NOT NULL UNIQUE, name, color)")) {
         return TIDE_ESQL;
     }
-    return tide_sync_register(tide_library_sync(d->library), &tag_model);
+    int rc = parts ? tide_sync_register(d->sync, &entry_model) : TIDE_OK;
+    return rc == TIDE_OK ? tide_sync_register(d->sync, &tag_model) : rc;
 }
 
-static bool try_open(device *d)
+static bool open_all(device *d)
 {
-    char detail[256] = "";
+    opening o;
     device_enter(d);
-    int rc = open_library(d, detail, sizeof detail);
+    set_options(d, &o);
+    int rc =
+        d->world->resource_count == RESOURCES_OF_PARTS ? open_parts(d, &o) : open_library(d, &o);
     if (rc != TIDE_OK && !disk_is_off(d->number)) {
         world_fail(d->world, "error", "device %d cannot be opened: %s: %s", d->number,
-                   tide_code_name(rc), detail);
+                   tide_code_name(rc), o.detail);
     }
     if (rc != TIDE_OK) {
         return false;
     }
     d->born = d->born || !disk_is_off(d->number);
-    if (!device_answer(d, "register", add_tags(d)) || disk_is_off(d->number)) {
+    d->open = device_answer(d, "register", add_models(d)) && !disk_is_off(d->number);
+    return d->open;
+}
+
+/* Making a library takes long, and nearly always gives the same: unless it shall crash meanwhile it
+ * is made once, and copied. Of the world's random numbers it takes none. */
+static void be_born(device *d)
+{
+    static disk_copy *newborn[DEVICES_MAX][RESOURCES + 1];
+    disk_copy **mine = &newborn[d->number][d->world->resource_count];
+    sim_random before = d->world->random;
+    int64_t skew_ns = d->skew_ns;
+    if (*mine == NULL) {
+        d->skew_ns = -d->world->now_ns;
+        d->world->random.state = (uint64_t)d->number;
+        sqlite3_randomness(0, NULL);
+        if (open_all(d)) {
+            device_close(d);
+            *mine = disk_save(d->number);
+        }
+        d->skew_ns = skew_ns;
+        d->world->random = before;
+    }
+    sqlite3_randomness(0, NULL);
+    if (*mine != NULL) {
+        disk_load(d->number, *mine, "");
+        d->born = true;
+    }
+}
+
+static bool try_open(device *d)
+{
+    if (!d->born && !disk_is_armed(d->number) && d->crashes == 0) {
+        be_born(d);
+    }
+    if (world_failed(d->world) || !open_all(d)) {
         return false;
     }
     device_check_kept(d);
@@ -194,10 +301,10 @@ static bool try_open(device *d)
 
 bool device_open(device *d)
 {
-    if (d->library == NULL && !try_open(d) && disk_is_off(d->number)) {
+    if (!d->open && !try_open(d) && disk_is_off(d->number)) {
         device_settle(d);
     }
-    return d->library != NULL && !world_failed(d->world);
+    return d->open && !world_failed(d->world);
 }
 
 void device_close(device *d)
@@ -205,22 +312,32 @@ void device_close(device *d)
     link_cut_all(d);
     device_enter(d);
     (void)sqlite3_close(d->shell);
-    tide_library_close(d->library);
+    if (d->library != NULL) {
+        tide_library_close(d->library);
+    } else {
+        tide_sync_close(d->sync);
+        tide_watermarks_close(d->marks);
+        tide_close(d->store);
+    }
+    d->open = false;
     d->shell = NULL;
     d->library = NULL;
+    d->sync = NULL;
+    d->marks = NULL;
+    d->store = NULL;
     d->fresh = false;
 }
 
 sqlite3 *device_database(device *d)
 {
-    return tide_sync_database(tide_library_sync(d->library));
+    return tide_sync_database(d->sync);
 }
 
 sqlite3 *device_shell(device *d, bool full)
 {
     device_enter(d);
     if (d->shell == NULL) {
-        char path[SQL_BYTES];
+        char path[PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s/database.db", disk_path(d->number));
         if (sqlite3_open_v2(path, &d->shell, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
             (void)sqlite3_close(d->shell);
@@ -330,7 +447,7 @@ const snapshot *device_snapshot(device *d)
     device_enter(d);
     memset(&d->seen, 0, sizeof d->seen);
     bool ok = read_numbers(device_database(d), &n);
-    for (int r = 0; ok && r < RESOURCES; r++) {
+    for (int r = 0; ok && r < d->world->resource_count; r++) {
         ok = read_rows(device_database(d), r, &n, &d->seen);
     }
     d->seen.epoch = n.epoch;

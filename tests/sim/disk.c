@@ -568,6 +568,11 @@ void disk_arm(int number, uint64_t calls)
     drives[number].fuse = calls;
 }
 
+bool disk_is_armed(int number)
+{
+    return drives[number].fuse > 0;
+}
+
 void disk_cut(int number)
 {
     drives[number].off = true;

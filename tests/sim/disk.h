@@ -39,6 +39,7 @@ void disk_reset(void);
 const char *disk_path(int number);
 
 void disk_arm(int number, uint64_t calls); /* 0: not any more */
+bool disk_is_armed(int number);
 void disk_cut(int number);
 bool disk_is_off(int number);
 

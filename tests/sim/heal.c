@@ -29,7 +29,7 @@ static void set_clocks(world *w)
 static uint64_t rows_received(device *d)
 {
     tide_metrics m = {.size = sizeof m};
-    (void)device_answer(d, "metrics", tide_sync_metrics(tide_library_sync(d->library), &m));
+    (void)device_answer(d, "metrics", tide_sync_metrics(d->sync, &m));
     return m.changes_applied + m.changes_stale;
 }
 

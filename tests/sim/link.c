@@ -37,7 +37,7 @@ static int open_end(end *e, device *d, const device *peer, sim_random *random)
     options.peer = sim_below(random, 2) == 0 ? peer->world->devices[peer->identity].id : NULL;
     e->device = d;
     device_enter(d);
-    return tide_session_open(tide_library_sync(d->library), &options, &e->session);
+    return tide_session_open(d->sync, &options, &e->session);
 }
 
 bool link_open(link_pair *l, device *a, device *b, const faults *f, uint64_t seed)

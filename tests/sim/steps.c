@@ -47,13 +47,13 @@ enum {
 /* ---- writing ------------------------------------------------------------------------------------ */
 
 /* What a step writes, as SQL. */
-static void sql_of(const step *s, int owner, char out[STEP_TEXT])
+static void sql_of(const step *s, int resource_count, int owner, char out[STEP_TEXT])
 {
     sim_random random = {s->arg};
     if (s->kind == BURST || s->kind == OFFLINE) {
-        writes_several(owner, &random, out, STEP_TEXT);
+        writes_several(resource_count, owner, &random, out, STEP_TEXT);
     } else {
-        writes_one(owner, &random, out, STEP_TEXT);
+        writes_one(resource_count, owner, &random, out, STEP_TEXT);
     }
 }
 
@@ -63,7 +63,7 @@ static void run_write(device *d, sqlite3 *db, const step *s, bool full)
     if (db == NULL) {
         return;
     }
-    sql_of(s, d->identity, sql);
+    sql_of(s, d->world->resource_count, d->identity, sql);
     int before = sqlite3_total_changes(db);
     device_enter(d);
     bool done = device_run(d, db, sql);
@@ -72,7 +72,7 @@ static void run_write(device *d, sqlite3 *db, const step *s, bool full)
     }
     /* A flush of the log flushes all that is in it. */
     bool rolled_back = strstr(sql, "ROLLBACK") != NULL;
-    if (done && full && !rolled_back && d->library != NULL && sqlite3_total_changes(db) != before) {
+    if (done && full && !rolled_back && d->open && sqlite3_total_changes(db) != before) {
         device_keep(d);
     }
 }
@@ -179,7 +179,7 @@ static void do_flush(world *w, const step *s)
 {
     device *d = &w->devices[s->a];
     device_enter(d);
-    (void)device_answer(d, "flush", tide_flush(tide_library_store(d->library)));
+    (void)device_answer(d, "flush", tide_flush(d->store));
 }
 
 static const char *checkpoint_of(const step *s)
@@ -422,7 +422,7 @@ static void detail_of(const plan *p, const step *s, char out[STEP_TEXT])
     case SHELL:
     case LOOSE:
     case OFFLINE:
-        sql_of(s, s->a, out);
+        sql_of(s, p->resource_count, s->a, out);
         break;
     case CONNECT:
         say_faults(s, out, STEP_TEXT);
@@ -529,6 +529,7 @@ void plan_draw(plan *p, uint64_t seed, int which, int device_count)
     p->faults = FAULT_ALL;
     p->device_count = (int)(least + sim_below(&random, most - least + 1));
     p->device_count = device_count > 0 ? device_count : p->device_count;
+    p->resource_count = sim_below(&random, 4) == 0 ? RESOURCES : RESOURCES_OF_PARTS;
     int count = 40 + (int)sim_below(&random, 30 * (uint64_t)p->device_count);
     while (p->count < count && p->count < STEPS_MAX) {
         step s = {.kind = draw_kind(of, &random)};
@@ -550,8 +551,7 @@ static bool ready(world *w, const step *s)
     if (w->devices[s->a].absent || w->devices[s->b].absent) {
         return false;
     }
-    return s->kind == WAIT || s->kind == CLOCK ||
-           (s->kind == FUSE && w->devices[s->a].library == NULL) ||
+    return s->kind == WAIT || s->kind == CLOCK || (s->kind == FUSE && !w->devices[s->a].open) ||
            (device_open(&w->devices[s->a]) && device_open(&w->devices[s->b]));
 }
 
@@ -577,7 +577,7 @@ static void run_step(world *w, const plan *p, const step *s)
 void plan_run(const plan *p, bool verbose, outcome *out)
 {
     static world w; /* large */
-    world_begin(&w, p->seed, p->device_count);
+    world_begin(&w, p->seed, p->device_count, p->resource_count);
     w.verbose = verbose;
     w.far_clocks = p->far_clocks;
     w.devices[p->device_count - 1].absent = p->clones;

@@ -35,6 +35,7 @@ typedef struct plan {
     bool clones;
     unsigned faults;
     int device_count;
+    int resource_count;
     int count;
     step steps[STEPS_MAX];
 } plan;

@@ -40,6 +40,9 @@ static int sqlite_random(sqlite3_vfs *vfs, int size, char *out)
 void world_prepare(void)
 {
     static sqlite3_vfs vfs;
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 512, 300);
     vfs = *sqlite3_vfs_find(NULL);
     vfs.zName = "tidemark-sim";
     vfs.xCurrentTimeInt64 = sqlite_time;
@@ -61,11 +64,12 @@ void device_enter(device *d)
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
 
-void world_begin(world *w, uint64_t seed, int device_count)
+void world_begin(world *w, uint64_t seed, int device_count, int resource_count)
 {
     memset(w, 0, sizeof *w);
     disk_reset();
     w->device_count = device_count;
+    w->resource_count = resource_count;
     w->random.state = seed;
     w->hash = 0xcbf29ce484222325u;
     current = w;

@@ -57,12 +57,13 @@ static void write_rekey(sim_random *random, char *out, size_t size)
                    sim_below(random, 2) == 0 ? "IGNORE" : "REPLACE", to, from);
 }
 
-void writes_one(int owner, sim_random *random, char *out, size_t size)
+void writes_one(int resource_count, int owner, sim_random *random, char *out, size_t size)
 {
     char key[UUID_STR_LEN];
     char value[64];
     uint64_t which = sim_below(random, 20);
     int r = which < 8 ? ENTRY : which < 11 ? LOCATION : which < 19 ? TAG : DEVICE;
+    r = r < resource_count ? r : ENTRY;
     uint64_t own = (uint64_t)resources[r].own_keys;
     int k = own == 0 ? (int)sim_below(random, (uint64_t)resources[r].keys)
                      : owner * (int)own + (int)sim_below(random, own);
@@ -81,14 +82,14 @@ void writes_one(int owner, sim_random *random, char *out, size_t size)
     }
 }
 
-void writes_several(int owner, sim_random *random, char *out, size_t size)
+void writes_several(int resource_count, int owner, sim_random *random, char *out, size_t size)
 {
     char sql[SQL_BYTES];
     uint64_t count = 2 + sim_below(random, 3);
     bool back = sim_below(random, 8) == 0;
     (void)snprintf(out, size, "BEGIN");
     for (uint64_t i = 0; i < count; i++) {
-        writes_one(owner, random, sql, sizeof sql);
+        writes_one(resource_count, owner, random, sql, sizeof sql);
         (void)snprintf(out + strlen(out), size - strlen(out), "; %s", sql);
     }
     (void)snprintf(out + strlen(out), size - strlen(out), "; %s", back ? "ROLLBACK" : "COMMIT");

@@ -6,10 +6,11 @@
 
 #include "random.h"
 
-/* One statement on rows that device `owner` may write: its own, and shared ones. */
-void writes_one(int owner, sim_random *random, char *out, size_t size);
+/* One statement on rows that device `owner` may write, its own and shared ones, of the first
+ * `resource_count` resources. */
+void writes_one(int resource_count, int owner, sim_random *random, char *out, size_t size);
 
 /* A transaction of some, which may be taken back. */
-void writes_several(int owner, sim_random *random, char *out, size_t size);
+void writes_several(int resource_count, int owner, sim_random *random, char *out, size_t size);
 
 #endif
