@@ -373,7 +373,11 @@ void device_settle(device *d)
     }
     d->crashes++;
     world_note(d->world, "device %d went down; %s is left", d->number, left[d->crash]);
-    (void)come_up(d);
+    if (come_up(d) && d->crash == DISK_KILL && (d->crash_seed >> 32) % 2 == 0) {
+        d->crash = DISK_POWER; /* what the dead process had not flushed was flushed by opening */
+        disk_cut(d->number);
+        (void)come_up(d);
+    }
 }
 
 /* ---- how it stands ------------------------------------------------------------------------------ */

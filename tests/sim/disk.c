@@ -146,6 +146,13 @@ static name *find(names *n, const char *text)
     return NULL;
 }
 
+/* NULL: none has the name, as the folder itself. */
+static file *file_named(names *n, const char *text)
+{
+    const name *found = find(n, text);
+    return found == NULL ? NULL : found->file;
+}
+
 static void add(names *n, const char *text, file *f)
 {
     if (n->count == NAMES_MAX || strlen(text) >= NAME_BYTES) {
@@ -285,8 +292,7 @@ static int open_watched(const char *path, int flags, mode_t mode)
     if (!known) {
         add(&d->now, text, new_file(d));
     }
-    handles[fd] =
-        (handle){d, *text == '\0' ? NULL : find(&d->now, text)->file, (flags & O_DSYNC) != 0};
+    handles[fd] = (handle){d, file_named(&d->now, text), (flags & O_DSYNC) != 0};
     return fd;
 }
 
@@ -460,10 +466,10 @@ static int rename_watched(const char *from, const char *to, unsigned flags)
     }
     int rc = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
     if (rc == 0 && watching) {
-        file *f = find(&d->now, old)->file;
+        file *f = file_named(&d->now, old);
         take_away(&d->now, old);
         take_away(&d->now, new);
-        add(&d->now, new, f);
+        add(&d->now, new, f != NULL ? f : new_file(d));
     }
     return rc;
 }
@@ -667,6 +673,11 @@ bool disk_restore(int number, int crash, uint64_t seed, const char **why)
     *why = still_open(&drives[number]);
     if (*why != NULL) {
         return false;
+    }
+    if (crash == DISK_KILL) { /* what was not flushed still is not */
+        drives[number].fuse = 0;
+        drives[number].off = false;
+        return true;
     }
     disk_copy *copy = crash_copy(&drives[number], crash, seed);
     set_files(&drives[number], copy);

@@ -24,7 +24,7 @@
 /* What a crash leaves of what was written and not flushed. */
 enum {
     DISK_POWER, /* nothing */
-    DISK_KILL,  /* all of it: the process died, the system lives */
+    DISK_KILL,  /* all of it, and still not flushed: the process died, the system lives */
     DISK_TORN,  /* of each 512 bytes the old or the new */
     DISK_CRASHES
 };
