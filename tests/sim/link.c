@@ -34,7 +34,8 @@ static int open_end(end *e, device *d, const device *peer, sim_random *random)
     tide_session_options_init(&options);
     options.page_rows = (uint32_t)(1 + sim_below(random, sim_below(random, 4) == 0 ? 100 : 8));
     options.page_bytes = 1024;
-    options.peer = sim_below(random, 2) == 0 ? peer->world->devices[peer->identity].id : NULL;
+    bool named = sim_below(random, 2) == 0 && peer->identity != d->identity;
+    options.peer = named ? peer->world->devices[peer->identity].id : NULL;
     e->device = d;
     device_enter(d);
     return tide_session_open(d->sync, &options, &e->session);
@@ -121,13 +122,16 @@ static void carry(world *w, link_pair *l, letter **queue, const void *bytes, siz
     }
 }
 
-/* An error ends the link. One is nobody's fault: a clock that is too far off. */
+/* An error ends the link. Two are nobody's fault: a clock that is too far off, and a clone. */
 static bool ended(world *w, link_pair *l, const end *e, const char *what, int rc)
 {
     if (rc >= 0 && !disk_is_off(e->device->number)) {
         return false;
     }
-    if (rc == TIDE_ECLOCK && w->far_clocks && !w->healing) {
+    bool clones = l->ends[0].device->identity == l->ends[1].device->identity;
+    if (rc == TIDE_ELIBRARY && clones) {
+        world_note(w, "device %d meets itself", e->device->number);
+    } else if (rc == TIDE_ECLOCK && w->far_clocks && !w->healing) {
         world_note(w, "device %d refuses a version from the future", e->device->number);
     } else {
         (void)device_answer(e->device, what, rc);
@@ -162,6 +166,9 @@ static bool hear(world *w, link_pair *l, int to)
 {
     end *e = &l->ends[to];
     letter *first = e->inbox;
+    if (first == NULL) {
+        return true;
+    }
     e->inbox = first->next;
     device_enter(e->device);
     e->device->fresh = false;
