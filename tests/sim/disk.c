@@ -630,7 +630,9 @@ static bytes remains(drive *d, const char *text, const file *f, int crash, sim_r
         if ((old < count || memcmp(b.data + at, f->image.data + at, count) != 0) &&
             sim_below(random, 2) == 0) {
             memset(b.data + at, 0, count);
-            memcpy(b.data + at, f->image.data + at, old);
+            if (old > 0) {
+                memcpy(b.data + at, f->image.data + at, old);
+            }
         }
     }
     return b;
@@ -740,7 +742,8 @@ const char *disk_unseen(int number)
         refresh(f, fd);
         (void)syscall(SYS_close, fd);
         bytes real = read_whole(path);
-        if (real.length != f->image.length || memcmp(real.data, f->image.data, real.length) != 0) {
+        if (real.length != f->image.length ||
+            (real.length > 0 && memcmp(real.data, f->image.data, real.length) != 0)) {
             unseen = d->now.list[i].text;
         }
         free(real.data);
