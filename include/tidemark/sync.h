@@ -87,6 +87,9 @@ typedef struct tide_event {
  * call. Must not call the engine. */
 typedef void tide_event_fn(void *ctx, const tide_event *event);
 
+/* Fills `bytes` with `size` random ones. Called inside engine calls; must not call the engine. */
+typedef void tide_random_fn(void *ctx, void *bytes, size_t size);
+
 typedef struct tide_sync_options {
     uint32_t size;               /* sizeof; set by tide_sync_options_init */
     uint32_t max_clock_ahead_ms; /* versions further ahead of the clock are refused; default 300000 */
@@ -97,6 +100,9 @@ typedef struct tide_sync_options {
     void *event_ctx;
     tide_clock_fn *clock; /* "now" for that bound and for latencies; NULL: the real-time clock */
     void *clock_ctx;
+    tide_random_fn *random; /* for the ids of devices, libraries and sessions, which no two may
+                               share; NULL: the system's */
+    void *random_ctx;
     char *detail;        /* receives one line when tide_sync_open fails; may be NULL */
     size_t detail_bytes; /* its size */
 } tide_sync_options;

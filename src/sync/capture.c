@@ -127,8 +127,8 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
 {
     char device_text[UUID_STR_LEN];
     char library_text[UUID_STR_LEN];
-    uuid_generate_random(sync->device);
-    uuid_generate_random(sync->library);
+    tide__random_uuid(sync, sync->device);
+    tide__random_uuid(sync, sync->library);
     uuid_copy(sync->device, device != NULL ? device : sync->device);
     uuid_copy(sync->library, library != NULL ? library : sync->library);
     uuid_unparse_lower(sync->device, device_text);

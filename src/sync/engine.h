@@ -139,6 +139,8 @@ struct tide_sync {
     void *event_ctx;
     tide_clock_fn *clock;
     void *clock_ctx;
+    tide_random_fn *random;
+    void *random_ctx;
     sqlite3_stmt *controls[TIDE__CONTROLS];
     sqlite3_stmt *parked[TIDE__PARKED_STATEMENTS];
     bool inside;      /* a transaction of ours is open */
@@ -158,6 +160,7 @@ struct tide_sync {
 tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_t length);
 
 tide_time tide__now(const tide_sync *sync);
+void tide__random_uuid(const tide_sync *sync, uuid_t out);
 void tide__emit(const tide_sync *sync, const tide_event *event);
 
 /* Counts what was written of a resource, and tells of it. `peer` may be NULL. */

@@ -42,6 +42,9 @@ struct tide_library {
     tide_sync *sync;
     tide_store *store;
     tide_watermarks *marks;
+    tide_notice_fn *notice; /* the caller's, for the life of the store */
+    void *notice_ctx;
+    tide__detail *opening; /* receives what is noticed while opening; NULL afterwards */
 };
 
 typedef struct builtin {
@@ -603,13 +606,15 @@ static int open_engine(opening *o, tide_library *library)
                                       library->sync->detail.text);
 }
 
-/* The store's own words about a failed open, and on to the caller's notice. */
+/* The store's own words, about a failed open too, and on to the caller's notice. */
 static void keep_notice(void *ctx, int code, const char *text)
 {
-    opening *o = ctx;
-    (void)tide__fail(&o->detail, code, "%s", text);
-    if (o->options.store != NULL && o->options.store->notice != NULL) {
-        o->options.store->notice(o->options.store->notice_ctx, code, text);
+    tide_library *library = ctx;
+    if (library->opening != NULL) {
+        (void)tide__fail(library->opening, code, "%s", text);
+    }
+    if (library->notice != NULL) {
+        library->notice(library->notice_ctx, code, text);
     }
 }
 
@@ -620,8 +625,11 @@ static int open_store(opening *o, tide_library *library)
     if (o->options.store != NULL) {
         o->store_options = *o->options.store;
     }
+    library->notice = o->store_options.notice;
+    library->notice_ctx = o->store_options.notice_ctx;
+    library->opening = &o->detail;
     o->store_options.notice = keep_notice;
-    o->store_options.notice_ctx = o;
+    o->store_options.notice_ctx = library;
     o->made_store = is_missing(o->store);
     int rc = tide_open(o->store, &o->store_options, &library->store);
     if (rc == TIDE_OK && stat(o->store, &st) == 0) {
@@ -723,6 +731,7 @@ int tide_library_open(const char *path, const tide_library_options *options, tid
     o->sync = o->options.sync != NULL ? *o->options.sync : o->sync;
     int rc = open_parts(o, library);
     if (rc == TIDE_OK) {
+        library->opening = NULL;
         *out = library;
     } else {
         tide_library_close(library);

@@ -129,11 +129,11 @@ void tide_session_options_init(tide_session_options *options)
 
 /* At random, because clocks go backward; with a bit set that makes them all equally long in a
  * message. */
-static int64_t random_id(void)
+static int64_t random_id(const tide_sync *sync)
 {
     uuid_t random;
     int64_t id = 0;
-    uuid_generate_random(random);
+    tide__random_uuid(sync, random);
     memcpy(&id, random, sizeof id);
     return (id & (INT64_MAX >> 1)) | (INT64_C(1) << 62);
 }
@@ -172,7 +172,7 @@ int tide_session_open(tide_sync *sync, const tide_session_options *options, tide
     }
     session->sync = sync;
     session->order_count = sync->model_count;
-    session->id = random_id();
+    session->id = random_id(sync);
     session->options = o;
     session->ask = true;
     if (o.peer != NULL) {

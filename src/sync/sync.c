@@ -33,6 +33,17 @@ tide_time tide__now(const tide_sync *sync)
     return tide__clock_now(sync->clock, sync->clock_ctx);
 }
 
+void tide__random_uuid(const tide_sync *sync, uuid_t out)
+{
+    if (sync->random == NULL) {
+        uuid_generate_random(out);
+        return;
+    }
+    sync->random(sync->random_ctx, out, sizeof(uuid_t));
+    out[6] = (unsigned char)((out[6] & 0x0f) | 0x40); /* RFC 4122, section 4.4 */
+    out[8] = (unsigned char)((out[8] & 0x3f) | 0x80);
+}
+
 void tide__emit(const tide_sync *sync, const tide_event *event)
 {
     if (sync->event != NULL) {
@@ -206,6 +217,8 @@ int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync
     sync->event_ctx = o.event_ctx;
     sync->clock = o.clock;
     sync->clock_ctx = o.clock_ctx;
+    sync->random = o.random;
+    sync->random_ctx = o.random_ctx;
     sync->metrics.size = sizeof sync->metrics;
     sync->log_fd = -1;
     sync->durable_version = -1;

@@ -540,6 +540,46 @@ START_TEST(another_identity_is_refused)
 }
 END_TEST
 
+static void count_up(void *ctx, void *bytes, size_t size)
+{
+    unsigned char *out = bytes;
+
+    for (size_t i = 0; i < size; i++)
+        out[i] = (*(unsigned char *)ctx)++;
+}
+
+/* The device's id first, then the library's, each with the marks of a random UUID; then a number
+ * for each session, as its messages carry it. */
+START_TEST(ids_come_from_the_generator_that_was_given)
+{
+    static const char ids[] = "00010203-0405-4607-8809-0a0b0c0d0e0f "
+                              "10111213-1415-4617-9819-1a1b1c1d1e1f";
+    unsigned char next = 0;
+    tide_sync_options options;
+    tide_sync *sync = NULL;
+    tide_session *session = NULL;
+    uuid_t device;
+    test_marks *marks;
+    sqlite3 *db;
+
+    test_write_file("new.db", "", 0);
+    tide_sync_options_init(&options);
+    options.random = count_up;
+    options.random_ctx = &next;
+    ck_assert_int_eq(tide_sync_open("new.db", &options, &sync), TIDE_OK);
+    db = tide_sync_database(sync);
+    test_text_is(db, ids, "SELECT device, library FROM tidemark_state");
+    tide_sync_device(sync, device);
+    marks = test_marks_make(device);
+    ck_assert_int_eq(tide_sync_attach(sync, test_marks_handle(marks)), TIDE_OK);
+    ck_assert_int_eq(tide_session_open(sync, NULL, &session), TIDE_OK);
+    ck_assert_int_eq(next, 48);
+    tide_session_close(session);
+    tide_sync_close(sync);
+    test_marks_free(marks);
+}
+END_TEST
+
 START_TEST(another_capture_format_is_refused)
 {
     test_sql(side.db, "UPDATE tidemark_state SET format = %d", TIDE__CAPTURE_FORMAT + 1);
@@ -701,6 +741,7 @@ int main(void)
     tcase_add_test(test, an_empty_file_will_do);
     tcase_add_test(test, the_identity_stays);
     tcase_add_test(test, another_identity_is_refused);
+    tcase_add_test(test, ids_come_from_the_generator_that_was_given);
     tcase_add_test(test, another_capture_format_is_refused);
     tcase_add_test(test, a_damaged_list_of_devices_is_refused);
     tcase_add_test(test, wrong_arguments_of_opening);

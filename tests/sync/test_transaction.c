@@ -18,6 +18,7 @@
 
 static char trace[4096];  /* a letter a flush: w the log of B, m the marks of B, W the log of A */
 static int failing_log;   /* so many flushes of the log fail, */
+static int failing_marks; /* and so many of B's marks */
 static const char *whose; /* "/A/" or "/B/" */
 
 static bool is_log(const char *name)
@@ -45,6 +46,11 @@ static int flush(int fd, long call)
     }
     if (failing_log > 0 && is_log(name) && strstr(name, whose) != NULL) {
         failing_log--;
+        errno = EIO;
+        return -1;
+    }
+    if (failing_marks > 0 && strstr(name, "/B/sync.mdb") != NULL) {
+        failing_marks--;
         errno = EIO;
         return -1;
     }
@@ -308,6 +314,39 @@ START_TEST(marks_do_not_go_ahead_of_rows_that_could_not_be_flushed)
 }
 END_TEST
 
+static void keep_text(void *ctx, int code, const char *text)
+{
+    ck_assert_int_lt(code, 0);
+    snprintf(ctx, 256, "%s", text);
+}
+
+/* By the notice that was given for the store, long after opening. */
+START_TEST(marks_that_cannot_be_written_at_the_end_are_told)
+{
+    char text[256] = "";
+    tide_library_options options;
+    tide_options store;
+
+    tide_library_close(b);
+    tide_library_options_init(&options);
+    tide_options_init(&store);
+    options.store = &store;
+    store.notice = keep_text;
+    store.notice_ctx = text;
+    ck_assert_int_eq(tide_library_open("B", &options, &b), TIDE_OK);
+    memset(&options, 0xff, sizeof options);
+    memset(&store, 0xff, sizeof store);
+    add_entries(a, 100);
+    failing_marks = 1;
+    ck_assert_int_eq(follow(20), TIDE_EUNKNOWN);
+    ck_assert_int_eq(failing_marks, 0);
+    ck_assert_str_eq(text, "");
+    tide_library_close(b);
+    b = NULL;
+    ck_assert_msg(strstr(text, "B/sync.mdb") != NULL, "%s", text);
+}
+END_TEST
+
 /* ---- after a crash ------------------------------------------------------------------------------ */
 
 static void child_writes_and_dies(void *ctx)
@@ -348,6 +387,7 @@ int main(void)
     tcase_add_test(test, a_page_leaves_when_its_rows_are_on_disk);
     tcase_add_test(test, what_could_not_be_flushed_does_not_leave);
     tcase_add_test(test, marks_do_not_go_ahead_of_rows_that_could_not_be_flushed);
+    tcase_add_test(test, marks_that_cannot_be_written_at_the_end_are_told);
     tcase_add_test(test, the_first_opener_writes_the_log_anew);
     return test_run(suite);
 }
