@@ -1,8 +1,7 @@
 /* test_traps.c - how other syncs lost rows, tried on whole libraries; docs/traps.md has the list.
  *
  * Only what has no test nearer to the code. Messages are carried by hand, so that each can be lost;
- * time is what the test says. What is found to be lost still is under `open`: not run by ctest, but
- * by `integration_traps open`.
+ * time is what the test says.
  */
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -841,40 +840,12 @@ END_TEST
 
 /* ---- open --------------------------------------------------------------------------------------- */
 
-/* A's clock was ten years ahead for one row; it is right again. */
-START_TEST(one_row_of_the_future_does_not_stop_the_later_ones)
-{
-    add(&a, "x");
-    run_ahead(&a, 10 * 365 * 86400 * SECOND);
-    add(&a, "future");
-    add(&a, "y");
-    run_sql(&a, "INSERT INTO volumes (uuid, name) VALUES ('v', 'v')");
-    call(&a, &b, 1);
-    for (int i = 0; i < 50; i++) {
-        if (carry(&a, &b, false) == TIDE_ECLOCK)
-            break;
-        (void)carry(&b, &a, false);
-    }
-    hang_up(&a, &b);
-    tells(&b, "x y", "SELECT uuid AS it FROM entries WHERE uuid <> 'future' ORDER BY uuid");
-    tells(&b, "v", "SELECT uuid AS it FROM volumes");
-}
-END_TEST
-
-int main(int argc, char **argv)
+int main(void)
 {
     Suite *suite = suite_create("traps");
     TCase *test = test_case(suite, "traps");
-    bool open = argc > 1 && strcmp(argv[1], "open") == 0;
 
     tcase_add_checked_fixture(test, set_up, tear_down);
-    if (open) {
-        tcase_add_test(test, a_database_restored_alone_does_not_undo_a_pruned_deletion);
-        tcase_add_loop_test(test, what_a_restored_device_writes_below_the_peers_mark_stays, 1, 2);
-        tcase_add_loop_test(test, what_differs_is_found_though_there_is_always_something_new, 0, 3);
-        tcase_add_test(test, one_row_of_the_future_does_not_stop_the_later_ones);
-        return test_run(suite);
-    }
     tcase_add_loop_test(test, a_mark_is_the_peers_stamp_whatever_our_clock_says, 0, 3);
     tcase_add_test(test, a_mark_on_one_peer_says_nothing_about_another);
     tcase_add_test(test, a_relay_does_not_raise_the_owners_mark);
@@ -891,7 +862,9 @@ int main(int argc, char **argv)
     tcase_add_test(test, a_model_that_joins_later_is_read_from_its_beginning);
     tcase_add_loop_test(test, a_restored_device_that_wrote_at_once_gets_back_what_it_lost, 0, 3);
     tcase_add_test(test, a_database_restored_alone_from_a_running_program);
-    tcase_add_loop_test(test, what_a_restored_device_writes_below_the_peers_mark_stays, 0, 1);
+    tcase_add_test(test, a_database_restored_alone_does_not_undo_a_pruned_deletion);
+    tcase_add_loop_test(test, what_a_restored_device_writes_below_the_peers_mark_stays, 0, 2);
+    tcase_add_loop_test(test, what_differs_is_found_though_there_is_always_something_new, 0, 3);
     tcase_add_test(test, equal_counts_of_other_rows_are_told_apart);
     tcase_add_test(test, the_figures_are_exact);
     tcase_add_test(test, marks_are_not_written_for_each_page);
