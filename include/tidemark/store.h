@@ -122,10 +122,10 @@ TIDE_API void tide_options_init(tide_options *options);
  * above. *out is NULL on failure. */
 TIDE_API int tide_open(const char *path, const tide_options *options, tide_store **out);
 
-/* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails,
- * the notice of the handle's options hears it: what was deferred is gone then, unless another
- * handle of this process keeps the file open and this one had set no barrier. Not to be called from
- * inside a barrier. */
+/* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails and
+ * something was pending, the notice of the handle's options hears it: what was deferred is gone
+ * then, unless another handle of this process keeps the file open and this one had set no barrier.
+ * Not to be called from inside a barrier. */
 TIDE_API void tide_close(tide_store *store);
 
 /* ---- one mark ----------------------------------------------------------------------------------- */
