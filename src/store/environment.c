@@ -544,6 +544,18 @@ int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t n
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
+/* Behind the gate, after a commit that failed: not when it was metadata that could not be written.
+ * A write transaction tells; one that reads may want a slot that the reader table does not have. */
+static bool still_works(const tide__environment *environment)
+{
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(environment->mdb, NULL, 0, &txn);
+    if (rc == 0) {
+        mdb_txn_abort(txn);
+    }
+    return rc != MDB_PANIC;
+}
+
 /* Behind the gate: one attempt. LMDB's own number goes to *native when that is what went wrong. */
 static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx, int *native,
                    tide__detail *detail)
@@ -572,8 +584,7 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
      * pages anew. Everything else is final. */
     bool full =
         *native == ENOSPC || *native == EDQUOT || (*native == EIO && disk_full(environment));
-    if (full && mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {
-        mdb_txn_abort(txn); /* LMDB works: it was no metadata that could not be written */
+    if (full && still_works(environment)) {
         return tide__fail_errno(detail, ENOSPC, environment->path);
     }
     atomic_store(&environment->dead, TIDE_EUNKNOWN);

@@ -664,6 +664,37 @@ START_TEST(a_disk_that_fills_up_loses_nothing)
 }
 END_TEST
 
+/* The store's own snapshot, kept for the next read, has the one slot that there is. */
+static void child_fills_the_disk_and_the_readers(void *ctx)
+{
+    static const uint64_t disk = 1024 * KIB;
+    tide_options options;
+    tide_store *store = NULL;
+    tide_mark mark;
+    uint64_t count;
+
+    (void)ctx;
+    if (!enter_small_disk(disk))
+        _exit(NO_DISK);
+    set_ballast(256 * KIB);
+    tide_options_init(&options);
+    options.max_readers = 1;
+    child_assert(tide_open(FILE_NAME, &options, &store) == TIDE_OK);
+    child_assert(tide_get(store, ENTRY, &mark) == TIDE_ABSENT);
+    count = raise_until_full(store, 0);
+    child_assert(test_count_at(store, 0, count, 5) == count);
+    set_ballast(0);
+    child_assert(tide_advance(store, ENTRY, 9) == TIDE_OK);
+    tide_close(store);
+}
+
+START_TEST(a_disk_and_readers_that_fill_up_lose_nothing)
+{
+    run_on_small_disk("a_disk_and_readers_that_fill_up_lose_nothing",
+                      child_fills_the_disk_and_the_readers, NULL);
+}
+END_TEST
+
 static void child_reopens_a_full_disk(void *ctx)
 {
     static const uint64_t disk = 1024 * KIB;
@@ -809,6 +840,7 @@ int main(void)
     tcase_add_test(test, opening_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, a_disk_that_fills_up_loses_nothing);
+    tcase_add_test(test, a_disk_and_readers_that_fill_up_lose_nothing);
     tcase_add_test(test, a_store_on_a_full_disk_opens_again);
     tcase_add_test(test, a_dead_reader_does_not_grow_the_file_on_and_on);
     tcase_add_test(test, opening_clears_dead_readers);
