@@ -93,7 +93,8 @@ typedef struct tide_options {
     uint64_t map_size_bytes;    /* address space to begin with, 64 KiB to 2^63 - 1; default 64 GiB,
                                    halved until    it fits. The file is only as large as its content.    */
     uint64_t max_size_bytes;    /* the map grows up to this, then TIDE_EFULL; 256 KiB to 2^63 - 1,
-                                   default    1 TiB. Marks can still be overwritten and removed then.    */
+                                   default 1 TiB. Marks can still be overwritten and removed then;
+                                   taking marks back may make the file up to a few MiB larger. */
     uint64_t verify_max_bytes;  /* a file that uses no more than this is checked whole, every page
                                    and mark,  by its first opener in a process; default 4 MiB, 0:
                                    never. A larger  one is taken on trust: LMDB keeps no checksums,

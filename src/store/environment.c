@@ -556,6 +556,29 @@ static bool still_works(const tide__environment *environment)
     return rc != MDB_PANIC;
 }
 
+static uint64_t pages_of_marks(const tide__environment *environment, MDB_txn *txn)
+{
+    MDB_stat tree;
+    return mdb_stat(txn, environment->marks, &tree) == 0
+               ? tree.ms_branch_pages + tree.ms_leaf_pages + tree.ms_overflow_pages
+               : 0;
+}
+
+/* Runs fn. Where removals have made the file larger than it may be, the map holds no new marks back,
+ * and they would use up what the next removal needs: then the tree of marks must keep to the size. */
+static int run_within(tide__environment *environment, MDB_txn *txn, tide__write_fn *fn, void *ctx,
+                      tide__detail *detail)
+{
+    bool beyond = environment->map_bytes > environment->max_bytes;
+    uint64_t before = beyond ? pages_of_marks(environment, txn) : 0;
+    int rc = fn(txn, ctx, detail);
+    if (rc == TIDE_OK && beyond) {
+        uint64_t after = pages_of_marks(environment, txn);
+        rc = after > before && after > environment->max_bytes / PAGE_BYTES ? TIDE_EFULL : TIDE_OK;
+    }
+    return rc;
+}
+
 /* Behind the gate: one attempt. LMDB's own number goes to *native when that is what went wrong. */
 static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx, int *native,
                    tide__detail *detail)
@@ -571,7 +594,7 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     if (*native != 0) {
         return begin_failed(environment, *native, detail);
     }
-    rc = fn(txn, ctx, detail);
+    rc = run_within(environment, txn, fn, ctx, detail);
     if (rc != TIDE_OK) {
         mdb_txn_abort(txn);
         return rc;
@@ -610,26 +633,33 @@ static void shrink(tide__environment *environment)
 int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, bool removes,
                 tide__detail *detail)
 {
-    uint64_t most = environment->max_bytes + (removes ? REMOVAL_BYTES : 0);
-    for (int resized = 0;;) {
+    pthread_rwlock_rdlock(&environment->gate);
+    uint64_t most = environment->max_bytes;
+    if (removes) { /* also where earlier removals have used up what there was beyond */
+        most = (environment->map_bytes > most ? environment->map_bytes : most) + REMOVAL_BYTES;
+    }
+    pthread_rwlock_unlock(&environment->gate);
+    int rc = TIDE_OK;
+    int resized = 0;
+    bool again = false;
+    do {
         int native = 0;
         pthread_rwlock_rdlock(&environment->gate);
-        int rc = attempt(environment, fn, ctx, &native, detail);
+        rc = attempt(environment, fn, ctx, &native, detail);
         pthread_rwlock_unlock(&environment->gate);
+        again = false;
         if (native == MDB_MAP_RESIZED && resized++ < REMAP_TRIES) {
             rc = follow_growth(environment, detail);
+            again = rc == TIDE_OK;
         } else if (rc == TIDE_EFULL) {
             rc = grow(environment, most, detail);
-        } else {
-            if (removes) {
-                shrink(environment);
-            }
-            return rc;
+            again = rc == TIDE_OK;
         }
-        if (rc != TIDE_OK) {
-            return rc;
-        }
+    } while (again);
+    if (removes) {
+        shrink(environment);
     }
+    return rc;
 }
 
 /* ---- knowing more ------------------------------------------------------------------------------- */

@@ -64,7 +64,8 @@ void tide__read_end(tide__environment *environment, MDB_txn *txn);
 /* Runs fn in a write transaction and commits it when fn answers TIDE_OK; any other answer aborts it
  * and is returned. fn answers TIDE_EFULL when LMDB says MDB_MAP_FULL, and is then called again on a
  * larger map. One that `removes` may go a little beyond the largest size, because LMDB needs pages
- * to free pages. One thread of the process at a time. */
+ * to free pages; marks that are added may not, whatever the map is by then. One thread of the
+ * process at a time. */
 typedef int tide__write_fn(MDB_txn *txn, void *ctx, tide__detail *detail);
 int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, bool removes,
                 tide__detail *detail);

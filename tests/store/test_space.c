@@ -292,6 +292,26 @@ START_TEST(in_a_full_store_waiting_marks_are_in_nobodys_way)
 }
 END_TEST
 
+/* What taking back has used beyond the largest size is not for new marks either: else each round
+ * would use up a little more. */
+START_TEST(taking_back_and_filling_again_keeps_to_the_size)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t next = fill_store(store);
+
+    for (uint64_t round = 0; round < 200; round++) {
+        uuid_t d, p;
+        char resource[32];
+
+        test_numbered(round, d, p, resource);
+        ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5, 4), TIDE_OK);
+        next += fill_until(store, next, 5, TIDE_EFULL);
+    }
+    ck_assert_uint_le(test_file_size(FILE_NAME), MIB + 128 * KIB);
+    tide_close(store);
+}
+END_TEST
+
 START_TEST(another_process_may_grow_the_file)
 {
     test_remote remote;
@@ -833,6 +853,7 @@ int main(void)
     tcase_add_test(test, in_a_full_store_one_mark_can_be_removed);
     tcase_add_test(test, in_a_full_store_deferred_marks_stay_pending);
     tcase_add_test(test, in_a_full_store_waiting_marks_are_in_nobodys_way);
+    tcase_add_test(test, taking_back_and_filling_again_keeps_to_the_size);
     tcase_add_test(test, another_process_may_grow_the_file);
     tcase_add_test(test, a_walk_follows_a_file_that_has_grown);
     tcase_add_test(test, little_address_space_gives_a_smaller_map);
