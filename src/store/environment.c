@@ -25,7 +25,7 @@
 #define REMAP_TRIES 16
 #define SNAPSHOT_TRIES 3
 #define REMOVAL_BYTES (1u << 20) /* of map beyond the largest size, for transactions that remove */
-#define REWOUND_TEXT 24          /* a number of 64 bits and its NUL */
+#define NUMBER_TEXT 24           /* 64 bits in decimal, and a NUL */
 #define PROBE_BYTES (64 << 10)
 
 int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
@@ -508,11 +508,11 @@ int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id
     return TIDE_OK;
 }
 
-int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *out,
-                       tide__detail *detail)
+static int read_number(tide__environment *environment, MDB_txn *txn, const char *name,
+                       uint64_t *out, tide__detail *detail)
 {
-    char text[REWOUND_TEXT];
-    int rc = get_text(txn, environment->meta, TIDE__META_REWOUND, text, sizeof text);
+    char text[NUMBER_TEXT];
+    int rc = get_text(txn, environment->meta, name, text, sizeof text);
     *out = 0;
     if (rc == MDB_NOTFOUND) {
         return TIDE_OK;
@@ -523,23 +523,46 @@ int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *o
     char *end = NULL;
     uint64_t number = strtoull(text, &end, 10);
     if (end == text || *end != '\0') {
-        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"rewound\"",
-                          environment->path);
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"%s\"", environment->path,
+                          name);
     }
     *out = number <= mdb_txn_id(txn) ? number : 0;
     return TIDE_OK;
 }
 
-int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t number,
+int tide__taken_read(tide__environment *environment, MDB_txn *txn, tide__taken *out,
+                     tide__detail *detail)
+{
+    int rc = read_number(environment, txn, TIDE__META_REWOUND, &out->back, detail);
+    return rc != TIDE_OK ? rc
+                         : read_number(environment, txn, TIDE__META_REMOVED, &out->removed, detail);
+}
+
+static int write_number(tide__environment *environment, MDB_txn *txn, char *name, uint64_t number,
                         tide__detail *detail)
 {
-    char name[] = TIDE__META_REWOUND;
-    char text[REWOUND_TEXT];
+    char text[NUMBER_TEXT];
     int length = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    MDB_val key = {sizeof name - 1, name};
+    MDB_val key = {strlen(name), name};
     MDB_val value = {(size_t)length, text};
     int rc = mdb_put(txn, environment->meta, &key, &value, 0);
     return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+}
+
+int tide__taken_write(tide__environment *environment, MDB_txn *txn, const tide__taken *taken,
+                      tide__detail *detail)
+{
+    char back[] = TIDE__META_REWOUND;
+    char removed[] = TIDE__META_REMOVED;
+    uint64_t now = mdb_txn_id(txn);
+    int rc = TIDE_OK;
+    if (taken->back == now) {
+        rc = write_number(environment, txn, back, now, detail);
+    }
+    if (rc == TIDE_OK && taken->removed == now) {
+        rc = write_number(environment, txn, removed, now, detail);
+    }
+    return rc;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */

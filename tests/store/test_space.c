@@ -292,6 +292,80 @@ START_TEST(in_a_full_store_waiting_marks_are_in_nobodys_way)
 }
 END_TEST
 
+/* Lets marks of a peer that has none wait. */
+static void defer_new(tide_store *store, const uuid_t of, int first, int count)
+{
+    char resource[32];
+
+    for (int i = first; i < first + count; i++) {
+        tide_step step = {device, of, resource, TIDE_TIME_NONE, 9, TIDE_TIME_NONE};
+
+        snprintf(resource, sizeof resource, "pending-%d", i);
+        test_require(tide_advance_many(store, &step, 1, TIDE_DEFERRED) == TIDE_OK);
+    }
+}
+
+/* Also where they are more than one commit takes. */
+START_TEST(in_a_full_store_many_waiting_marks_are_in_nobodys_way)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    size_t removed = 0;
+    uuid_t d, p;
+    char resource[32];
+
+    defer_new(store, peer, 0, 40000);
+    test_numbered(5, d, p, resource);
+    ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5, 3), TIDE_OK);
+    ck_assert_int_eq(tide_advance(store, d, p, resource, 8), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).pending, 40000);
+    ck_assert_uint_eq(info_of(store).marks, count);
+    ck_assert_int_eq(tide_flush(store), TIDE_EFULL);
+    ck_assert_int_eq(tide_remove_peer(store, d, p, &removed), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).marks, count - removed);
+    ck_assert_uint_eq(info_of(store).pending, 40000);
+    tide_close(store);
+}
+END_TEST
+
+START_TEST(in_a_full_store_a_peer_whose_marks_all_wait_can_be_removed)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    size_t removed = 0;
+
+    defer_new(store, peer, 0, 20000);
+    ck_assert_int_eq(tide_remove_peer(store, device, peer, &removed), TIDE_OK);
+    ck_assert_uint_eq(removed, 20000);
+    ck_assert_uint_eq(info_of(store).pending, 0);
+    ck_assert_uint_eq(info_of(store).marks, count);
+    ck_assert_uint_eq(info_of(store).map_bytes, MIB);
+    ck_assert_uint_le(test_file_size(FILE_NAME), MIB);
+    tide_close(store);
+}
+END_TEST
+
+/* The room beyond the largest size is for taking back, whatever else waits. */
+START_TEST(in_a_full_store_what_waits_is_not_written_beyond_the_largest_size)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    uuid_t d, p;
+    char resource[32];
+
+    test_numbered(5, d, p, resource);
+    for (int i = 0; i < 4; i++) {
+        defer_new(store, peer, i * 3000, 3000);
+        ck_assert_int_eq(tide_flush(store), TIDE_EFULL);
+        ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5 - i, 4 - i), TIDE_OK);
+        ck_assert_uint_eq(info_of(store).marks, count);
+        ck_assert_uint_eq(info_of(store).pending, (uint64_t)(i + 1) * 3000);
+        ck_assert_uint_le(test_file_size(FILE_NAME), MIB + 64 * KIB);
+    }
+    tide_close(store);
+}
+END_TEST
+
 /* What taking back has used beyond the largest size is not for new marks either: else each round
  * would use up a little more. */
 START_TEST(taking_back_and_filling_again_keeps_to_the_size)
@@ -853,6 +927,9 @@ int main(void)
     tcase_add_test(test, in_a_full_store_one_mark_can_be_removed);
     tcase_add_test(test, in_a_full_store_deferred_marks_stay_pending);
     tcase_add_test(test, in_a_full_store_waiting_marks_are_in_nobodys_way);
+    tcase_add_test(test, in_a_full_store_many_waiting_marks_are_in_nobodys_way);
+    tcase_add_test(test, in_a_full_store_a_peer_whose_marks_all_wait_can_be_removed);
+    tcase_add_test(test, in_a_full_store_what_waits_is_not_written_beyond_the_largest_size);
     tcase_add_test(test, taking_back_and_filling_again_keeps_to_the_size);
     tcase_add_test(test, another_process_may_grow_the_file);
     tcase_add_test(test, a_walk_follows_a_file_that_has_grown);
