@@ -36,15 +36,23 @@ static bool same_mark(const tide_mark *a, const tide_mark *b)
     return a->watermark == b->watermark && a->epoch == b->epoch && a->updated_at == b->updated_at;
 }
 
-bool tide__rule_stands(const tide__pending *pending, const tide_mark *now, const tide__taken *taken)
+/* Whether a mark was taken back since the base was seen, as far as that can be told. Nothing tells
+ * a mark that was never there from one that was made and removed. */
+static bool taken_back(const tide__pending *pending, const tide_mark *now, const tide__taken *taken)
 {
     const tide_mark *base = &pending->base;
+    if (now->watermark < base->watermark) {
+        return true;
+    }
+    return taken->back > pending->based_on &&
+           (!same_mark(now, base) ||
+            (base->watermark == TIDE_TIME_NONE && taken->removed > pending->based_on));
+}
+
+bool tide__rule_stands(const tide__pending *pending, const tide_mark *now, const tide__taken *taken)
+{
     bool further = now->watermark >= pending->upto.watermark;
-    bool taken_back = now->watermark < base->watermark ||
-                      (taken->back > pending->based_on && !same_mark(now, base));
-    /* Nobody can tell a mark that was never there from one that was made and removed. */
-    bool removed = base->watermark == TIDE_TIME_NONE && taken->removed > pending->based_on;
     /* The base was absent or of one epoch with `upto`; marks of two epochs cannot be compared. */
     bool restarted = now->watermark != TIDE_TIME_NONE && now->epoch != pending->upto.epoch;
-    return !further && !taken_back && !removed && !restarted;
+    return !further && !restarted && !taken_back(pending, now, taken);
 }

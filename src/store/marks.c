@@ -87,7 +87,9 @@ static int raise_all(tide__core *core, tide__advance *steps, size_t count)
     int answer = TIDE_STALE;
     for (size_t i = 0, run = 0; i < count; i += run) {
         run = tide__run_of(&steps[i], count - i);
-        steps[i].base = steps[i].result = tide__table_view(&core->table, steps[i].slot);
+        const tide__slot *slot = steps[i].slot;
+        steps[i].waits = tide__table_waits(&core->table, slot);
+        steps[i].base = steps[i].result = steps[i].waits ? slot->pending.upto : slot->mark;
         int rc = tide__judge_run(&steps[i], run, &steps[i].result);
         if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
             return rc;
@@ -101,10 +103,9 @@ static int raise_all(tide__core *core, tide__advance *steps, size_t count)
             continue;
         }
         /* The clock is read once a wait, not once an advance. */
-        steps[i].result.updated_at = tide__table_waits(&core->table, slot)
-                                         ? slot->pending.upto.updated_at
-                                         : tide__core_now(core);
-        tide__table_raise(&core->table, slot, &steps[i].result);
+        steps[i].result.updated_at =
+            steps[i].waits ? slot->pending.upto.updated_at : tide__core_now(core);
+        tide__table_raise(&core->table, slot, steps[i].waits, &steps[i].result);
     }
     return answer;
 }

@@ -181,9 +181,9 @@ tide_mark tide__table_view(const tide__table *table, const tide__slot *slot)
     return tide__table_waits(table, slot) ? slot->pending.upto : slot->mark;
 }
 
-void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *upto)
+void tide__table_raise(tide__table *table, tide__slot *slot, bool waits, const tide_mark *upto)
 {
-    if (!tide__table_waits(table, slot)) {
+    if (!waits) {
         slot->pending.base = slot->mark;
         slot->pending.based_on = table->transaction;
     }

@@ -104,9 +104,9 @@ bool tide__table_waits(const tide__table *table, const tide__slot *slot);
 /* The mark as this process sees it. */
 tide_mark tide__table_view(const tide__table *table, const tide__slot *slot);
 
-/* Lets the slot wait for `upto`, which was judged on the slot's view. Where that came from the
- * wait, the wait keeps its base; else the mark in the file is the base. */
-void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *upto);
+/* Lets the slot wait for `upto`, which was judged on the slot's view. Where that `waits`, the wait
+ * keeps its base; else the mark in the file is the base. */
+void tide__table_raise(tide__table *table, tide__slot *slot, bool waits, const tide_mark *upto);
 
 /* Copies what waits into an array to be freed; NULL when nothing does or, with *count set, when
  * memory is short. The slots stay until tide__table_settle. */

@@ -107,7 +107,7 @@ START_TEST(what_is_long_out_of_use_goes_and_what_waits_stays)
     (void)tide__table_reach(&table, 1, &never);
     slot = tide__table_take(&table, &waiting);
     tide__table_note(&table, slot, &base, true);
-    tide__table_raise(&table, slot, &upto);
+    tide__table_raise(&table, slot, false, &upto);
     for (uint64_t n = 0; n < 2 * TIDE__SLOTS_MAX; n++) {
         uuid_t d, p;
         char resource[32];
