@@ -89,7 +89,6 @@ static bool goes_on(const transaction *t, MDB_txn *txn)
 static int publish_one(transaction *t, MDB_txn *txn, tide__waiting *w, tide__detail *detail)
 {
     const tide__id *id = &w->slot->id;
-    bool concerned = concerns(t->group, id);
     tide_mark now = w->mark;
     int rc = w->known && t->known == t->number - 1
                  ? TIDE_OK
@@ -99,7 +98,7 @@ static int publish_one(transaction *t, MDB_txn *txn, tide__waiting *w, tide__det
     }
     bool stands = rc == TIDE_OK && tide__rule_stands(&w->pending, &now, &t->taken);
     w->result = now;
-    if (concerned && t->group->kind == TIDE__REMOVE) {
+    if (t->group->kind == TIDE__REMOVE && concerns(t->group, id)) {
         /* Writing it first could need more room than there is. */
         w->outcome = TIDE__REMOVED;
         w->result = TIDE__NO_MARK;
@@ -109,7 +108,7 @@ static int publish_one(transaction *t, MDB_txn *txn, tide__waiting *w, tide__det
         t->damaged = true;
     } else if (!stands) {
         w->outcome = TIDE__DROPPED;
-    } else if (t->sparing && !concerned) {
+    } else if (t->sparing && !concerns(t->group, id)) {
         w->outcome = TIDE__SPARED;
     } else {
         w->outcome = TIDE__WRITTEN;
