@@ -63,6 +63,8 @@ void result_percentiles(result *r, const histogram *h);
 /* Sets the ratios of all results of the case to that of engine `name` in the same class, threads,
  * size and so on. */
 void results_compare(bench *b, size_t from, const char *name);
+/* The same for rates, with the faster of two. */
+void results_compare_rates(bench *b, size_t from, const char *name, const char *other);
 void results_print(const bench *b, size_t from);
 const result *result_find(const bench *b, const char *case_name, const char *what, const char *name,
                           durability class, uint64_t size, unsigned threads, unsigned batch);

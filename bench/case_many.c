@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,9 +16,10 @@
 /* What a crew of threads shares. */
 typedef struct crew {
     const engine_type *type;
+    durability class;
     engine *e;
     workload w;
-    atomic_uint_fast64_t time; /* each change gives a newer one */
+    atomic_uint_fast64_t *time; /* each change gives a newer one */
     pthread_barrier_t start;
     atomic_int_fast64_t until_ns;
     int64_t sample_ns;
@@ -27,7 +29,7 @@ typedef struct worker {
     crew *crew;
     unsigned number;
     bool reads;
-    uint64_t done;
+    uint64_t done; /* marks raised, or read */
     histogram *latencies;
     pthread_t thread;
 } worker;
@@ -42,13 +44,15 @@ static void work(worker *me, session *s)
         tide_time got = 0;
         if (me->reads) {
             (void)c->type->get(s, id, &got);
+            me->done++;
         } else {
-            (void)c->type->advance(s, id, FIRST_TIME + (tide_time)atomic_fetch_add(&c->time, 1));
+            /* Somebody else may be faster with a newer time; that is no raise. */
+            tide_time upto = FIRST_TIME + (tide_time)atomic_fetch_add(c->time, 1);
+            me->done += c->type->advance(s, id, upto) == 0;
         }
         int64_t after = now_ns();
         histogram_add(me->latencies, (uint64_t)(after - before));
         before = after;
-        me->done++;
     }
 }
 
@@ -62,7 +66,8 @@ static void *run_worker(void *ctx)
     return NULL;
 }
 
-/* Lets `writers` and `readers` work for a sample; returns seconds, and counts what was done. */
+/* Lets `writers` and `readers` work for a sample; returns seconds, a flush of what was deferred
+ * included, and counts what was done. */
 static double run_crew(crew *c, unsigned writers, unsigned readers, uint64_t *written,
                        uint64_t *read, histogram *latencies)
 {
@@ -88,6 +93,11 @@ static double run_crew(crew *c, unsigned writers, unsigned readers, uint64_t *wr
         }
         free(all[i].latencies);
     }
+    if (engine_defers(c->type, c->class)) {
+        session *s = c->type->begin(c->e);
+        c->type->flush(s);
+        c->type->end(s);
+    }
     double seconds = (double)(now_ns() - began) / 1e9;
     (void)pthread_barrier_destroy(&c->start);
     free(all);
@@ -102,8 +112,10 @@ static void open_crew(const bench *b, crew *c, const char *name, const engine_ty
     (void)snprintf(folder, sizeof folder, "%s-%s-%s", name, type->name, class_name(class));
     fresh_folder(b, folder, path);
     c->type = type;
+    c->class = class;
     c->sample_ns = b->sample_ns;
-    atomic_init(&c->time, 1);
+    c->time = bench_alloc(sizeof *c->time);
+    atomic_init(c->time, 1);
     (void)workload_make(&c->w, TYPICAL);
     c->e = type->open(path, class);
     session *s = type->begin(c->e);
@@ -119,10 +131,12 @@ static void close_crew(crew *c)
 {
     c->type->close(c->e);
     workload_free(&c->w);
+    free(c->time);
 }
 
-/* Opens each engine of the class once, measures in rounds, closes. */
-static void compete(bench *b, const char *name, durability class, unsigned writers, unsigned readers)
+/* Opens each engine of the class once, and one more where it is not NULL; measures in rounds, closes. */
+static void compete(bench *b, const char *name, durability class, unsigned writers,
+                    unsigned readers, const engine_type *more)
 {
     crew *crews = bench_alloc(CONTESTANTS_MAX * sizeof *crews);
     histogram *latencies = bench_alloc(CONTESTANTS_MAX * sizeof *latencies);
@@ -133,6 +147,9 @@ static void compete(bench *b, const char *name, durability class, unsigned write
         if (engines[i]->how[class] != NULL) {
             open_crew(b, &crews[count++], name, engines[i], class);
         }
+    }
+    if (more != NULL && count < CONTESTANTS_MAX) {
+        open_crew(b, &crews[count++], name, more, class);
     }
     for (unsigned run = 0; run < b->runs; run++) {
         for (size_t i = 0; i < count; i++) {
@@ -161,81 +178,106 @@ static void compete(bench *b, const char *name, durability class, unsigned write
     free(reads);
 }
 
+static bool takes_part(const engine_type *type)
+{
+    size_t i = 0;
+    while (engines[i] != NULL && engines[i] != type) {
+        i++;
+    }
+    return engines[i] != NULL;
+}
+
 void case_threads(bench *b)
 {
     static const unsigned durable[] = {1, 4, 16, 64};
     static const unsigned deferred[] = {1, 2, 4, 8};
     size_t from = b->result_count;
+    const engine_type *more = takes_part(&engine_sqlite_best) ? &engine_sqlite_queue : NULL;
     for (size_t i = 0; i < sizeof durable / sizeof *durable; i++) {
         if (!b->quick || durable[i] == 1 || durable[i] == THREADS_MAX) {
-            compete(b, "threads", D2, durable[i], 0);
+            compete(b, "threads", D2, durable[i], 0, more);
         }
     }
     for (size_t i = 0; i < sizeof deferred / sizeof *deferred; i++) {
         if (!b->quick || deferred[i] == 4) {
-            compete(b, "threads", D1, deferred[i], 0);
+            compete(b, "threads", D1, deferred[i], 0, more);
         }
     }
-    results_compare(b, from, "sqlite-best");
+    results_compare_rates(b, from, "sqlite-best", "sqlite-queue");
 }
 
 void case_mixed(bench *b)
 {
     size_t from = b->result_count;
-    compete(b, "mixed", D1, 1, 3);
+    compete(b, "mixed", D1, 1, 3, NULL);
     results_compare(b, from, "sqlite-best");
 }
 
 /* ---- processes ---------------------------------------------------------------------------------- */
 
-/* In a child, which opens the store for itself: works for a sample, and tells how much it did. */
-static void child_works(const engine_type *type, const char *path, durability class,
-                        unsigned number, int64_t sample_ns, int to_parent)
+/* What a child tells. */
+typedef struct output {
+    uint64_t done;
+    int64_t ns;
+} output;
+
+/* In a child, which opens the store for itself: works for a sample, and tells how much it did. All
+ * children take their times from one counter, so that none is stale for being slower. */
+static void child_works(const engine_type *type, const char *path, durability class, unsigned number,
+                        int64_t sample_ns, atomic_uint_fast64_t *time, int to_parent)
 {
-    crew c = {.type = type, .sample_ns = sample_ns};
+    crew c = {.type = type, .sample_ns = sample_ns, .time = time};
     histogram *latencies = bench_alloc(sizeof *latencies);
     worker me = {.crew = &c, .number = number, .latencies = latencies};
     (void)workload_make(&c.w, TYPICAL);
     c.e = type->open(path, class);
     session *s = type->begin(c.e);
-    atomic_init(&c.time, (uint_fast64_t)number + 1);
-    atomic_init(&c.until_ns, now_ns() + sample_ns);
+    int64_t began = now_ns();
+    atomic_init(&c.until_ns, began + sample_ns);
     work(&me, s);
+    if (engine_defers(type, class)) {
+        type->flush(s);
+    }
+    output out = {me.done, now_ns() - began};
     type->end(s);
     type->close(c.e);
-    ssize_t written = write(to_parent, &me.done, sizeof me.done);
-    _exit(written == (ssize_t)sizeof me.done ? 0 : 1);
+    ssize_t written = write(to_parent, &out, sizeof out);
+    _exit(written == (ssize_t)sizeof out ? 0 : 1);
 }
 
 static double run_processes(const bench *b, const engine_type *type, const char *path,
                             durability class, unsigned count)
 {
     int ends[2];
-    uint64_t all = 0;
+    double rate = 0;
+    atomic_uint_fast64_t *time =
+        mmap(NULL, sizeof *time, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     (void)fflush(NULL);
-    if (pipe(ends) != 0) {
-        engine_failed("processes", type->name, "no pipe");
+    if (time == MAP_FAILED || pipe(ends) != 0) {
+        engine_failed("processes", type->name, "no memory to share, or no pipe");
     }
+    atomic_init(time, 1);
     for (unsigned i = 0; i < count; i++) {
         pid_t pid = fork();
         if (pid == 0) {
-            child_works(type, path, class, i, b->sample_ns, ends[1]);
+            child_works(type, path, class, i, b->sample_ns, time, ends[1]);
         } else if (pid < 0) {
             engine_failed("processes", type->name, "cannot fork");
         }
     }
     for (unsigned i = 0; i < count; i++) {
-        uint64_t done = 0;
+        output out = {0, 1};
         int status = 0;
-        if (read(ends[0], &done, sizeof done) != (ssize_t)sizeof done || wait(&status) < 0 ||
+        if (read(ends[0], &out, sizeof out) != (ssize_t)sizeof out || wait(&status) < 0 ||
             status != 0) {
             engine_failed("processes", type->name, "a child failed");
         }
-        all += done;
+        rate += (double)out.done * 1e9 / (double)out.ns;
     }
     (void)close(ends[0]);
     (void)close(ends[1]);
-    return (double)all * 1e9 / (double)b->sample_ns;
+    (void)munmap(time, sizeof *time);
+    return rate;
 }
 
 void case_processes(bench *b)

@@ -3,8 +3,10 @@
  * An engine is opened on an empty or existing folder, in a durability class:
  *
  *     D2  a change that returned survives a power cut
- *     D1  the store is sound after a power cut, the newest changes may be gone
- *     D0  only the end of the process is survived
+ *     D1  the store is sound after a power cut, the newest changes may be gone. Tidemark's are gone
+ *         after a kill as well, back to the last flush, because they wait in the process; those of
+ *         the others are in the system's hands by then. Its flush is therefore part of what is
+ * timed. D0  only the end of the process is survived
  *
  * Each thread works through a handle of its own. All answer 0 for done and STALE for a time that is
  * not newer; anything else ends the benchmark with a message.
@@ -48,6 +50,9 @@ typedef struct engine_type {
 
 /* Those that take part; ends with NULL. */
 extern const engine_type *engines[];
+
+/* Whether its changes wait in the process until a flush, which is then part of their price. */
+bool engine_defers(const engine_type *type, durability class);
 
 /* NULL: there is none of that name, taking part or not. */
 const engine_type *engine_named(const char *name);

@@ -1,14 +1,20 @@
-/* engine_sqlite.c - SQLite twice: as its best users would run it, and as the plan of the protocol
- * writes it.
+/* engine_sqlite.c - SQLite as its best users would run it, as they would from many threads, and as
+ * the plan of the protocol writes it.
  *
  * best  WAL, one connection a thread, BLOB ids and INTEGER times, WITHOUT ROWID, one prepared
  *       conditional upsert, 64 MiB of cache, secure_delete off (Debian turns it on).
  *
+ * queue the same, but all threads write through one connection, which commits for all that wait;
+ *       with a connection each they would poll for the lock, and flush one by one.
+ *
  * plan  the table and indexes of device_resource_watermarks, text everywhere; each change reads,
  *       compares and upserts with statements prepared each time, as that code does.
  *
- * Both wait for locks. bench_sql is what the report prints.
+ * All wait for locks. bench_sql is what the report prints.
  */
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,10 +47,27 @@ static const char plan_upsert[] =
     " updated_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (device_uuid, peer_device_uuid, resource_type)"
     " DO UPDATE SET last_watermark = excluded.last_watermark, updated_at = excluded.updated_at";
 
+/* An advance that waits for its commit, on the stack of its thread. */
+typedef struct queued {
+    struct queued *next;
+    const mark_id *id;
+    tide_time upto;
+    int answer;
+    bool leads; /* woken to commit for those behind, not answered */
+    sem_t woken;
+} queued;
+
 struct engine {
     char path[BENCH_PATH];
     durability class;
     bool plan;
+    session *writer; /* these of the queue only */
+    pthread_mutex_t lock;
+    queued *first;
+    queued **end;
+    size_t count;
+    size_t last_group;
+    bool led;
 };
 
 struct session {
@@ -179,6 +202,97 @@ static void best_scan(session *s, const char *resource, seen_fn *fn, void *ctx)
     (void)sqlite3_finalize(statement);
 }
 
+/* ---- from many threads ------------------------------------------------------------------------- */
+
+static engine *open_queue(const char *folder, durability class)
+{
+    engine *e = open_kind(folder, class, false);
+    e->writer = begin(e);
+    e->end = &e->first;
+    (void)pthread_mutex_init(&e->lock, NULL);
+    return e;
+}
+
+static void close_queue(engine *e)
+{
+    end(e->writer);
+    (void)pthread_mutex_destroy(&e->lock);
+    close_engine(e);
+}
+
+/* One transaction for all; one alone needs no BEGIN. */
+static void commit_group(engine *e, queued *group)
+{
+    bool several = group->next != NULL;
+    if (several) {
+        run(e->writer, "BEGIN IMMEDIATE");
+    }
+    for (queued *q = group; q != NULL; q = q->next) {
+        q->answer = best_advance_fn(e->writer, q->id, q->upto);
+    }
+    if (several) {
+        run(e->writer, "COMMIT");
+    }
+}
+
+/* With the lock held, which is given up: commits for all that wait, as Tidemark's committer does. */
+static void lead_queue(engine *e, const queued *self)
+{
+    e->led = true;
+    for (int i = 0; i < 8 && e->count < e->last_group; i++) {
+        (void)pthread_mutex_unlock(&e->lock);
+        (void)sched_yield();
+        (void)pthread_mutex_lock(&e->lock);
+    }
+    queued *group = e->first;
+    e->last_group = e->count;
+    e->first = NULL;
+    e->end = &e->first;
+    e->count = 0;
+    (void)pthread_mutex_unlock(&e->lock);
+    commit_group(e, group);
+    (void)pthread_mutex_lock(&e->lock);
+    queued *next = e->first;
+    e->led = next != NULL;
+    if (next != NULL) {
+        next->leads = true;
+        (void)sem_post(&next->woken);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+    while (group != NULL) {
+        queued *served = group;
+        group = group->next; /* before its thread goes on */
+        if (served != self) {
+            (void)sem_post(&served->woken);
+        }
+    }
+}
+
+static int queue_advance_fn(session *s, const mark_id *id, tide_time upto)
+{
+    engine *e = s->e;
+    queued q = {.id = id, .upto = upto};
+    (void)sem_init(&q.woken, 0, 0);
+    (void)pthread_mutex_lock(&e->lock);
+    *e->end = &q;
+    e->end = &q.next;
+    e->count++;
+    bool leads = !e->led;
+    if (!leads) {
+        (void)pthread_mutex_unlock(&e->lock);
+        (void)sem_wait(&q.woken);
+        leads = q.leads;
+        if (leads) {
+            (void)pthread_mutex_lock(&e->lock);
+        }
+    }
+    if (leads) {
+        lead_queue(e, &q);
+    }
+    (void)sem_destroy(&q.woken);
+    return q.answer;
+}
+
 /* ---- as the plan writes it ---------------------------------------------------------------------- */
 
 static void bind_text_id(sqlite3_stmt *statement, const mark_id *id)
@@ -280,6 +394,23 @@ const engine_type engine_sqlite_best = {
     .begin = begin,
     .end = end,
     .advance = best_advance_fn,
+    .get = best_get_fn,
+    .load = load,
+    .flush = flush,
+    .scan = best_scan,
+    .compact = compact,
+};
+
+const engine_type engine_sqlite_queue = {
+    .name = "sqlite-queue",
+    .how = {[D2] = "WAL, synchronous=FULL, one writer for all threads",
+            [D1] = "WAL, synchronous=NORMAL, one writer for all threads",
+            [D0] = "WAL, OFF, one writer for all threads"},
+    .open = open_queue,
+    .close = close_queue,
+    .begin = begin,
+    .end = end,
+    .advance = queue_advance_fn,
     .get = best_get_fn,
     .load = load,
     .flush = flush,

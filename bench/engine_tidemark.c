@@ -124,7 +124,7 @@ static void scan(session *s, const char *resource, seen_fn *fn, void *ctx)
 
 const engine_type engine_tidemark = {
     .name = "tidemark",
-    .how = {[D2] = "TIDE_DURABLE", [D1] = "TIDE_DEFERRED"},
+    .how = {[D2] = "TIDE_DURABLE", [D1] = "TIDE_DEFERRED, and a flush"},
     .open = open_engine,
     .close = close_engine,
     .begin = begin,

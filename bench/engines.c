@@ -36,6 +36,11 @@ const engine_type *engine_named(const char *name)
     return NULL;
 }
 
+bool engine_defers(const engine_type *type, durability class)
+{
+    return type == &engine_tidemark && class == D1;
+}
+
 bool engines_choose(const char *const *names, size_t count)
 {
     size_t most = count == 0 || count > ALL_COUNT - 1 ? ALL_COUNT - 1 : count;

@@ -26,6 +26,7 @@ tide_time wall_clock(void);
 extern const engine_type engine_tidemark;
 extern const engine_type engine_lmdb;
 extern const engine_type engine_sqlite_best;
+extern const engine_type engine_sqlite_queue; /* in case_threads only */
 extern const engine_type engine_sqlite_plan;
 extern const engine_type engine_rocksdb;
 extern const engine_type engine_leveldb;

@@ -1,4 +1,8 @@
-/* goals.c - P1 to P10: what was to be reached, and what this run measured. */
+/* goals.c - P1 to P10: what was to be reached, and what this run measured.
+ *
+ * P1 counts marks as the engine makes them: deferred, and written behind their rows. A mark on disk
+ * never claims a row that is not; it may come later than its rows.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,20 +59,39 @@ static void taxes(sheet *s)
     static const durability classes[] = {D1, D2};
     for (size_t c = 0; c < 2; c++) {
         for (size_t i = 0; i < 3; i++) {
-            char what[128];
+            char what[192];
             double without = median_of(s, "tax", "apply", "without", classes[c], 0, 1, batches[i]);
             double plan = median_of(s, "tax", "apply", "sqlite-plan", classes[c], 0, 1, batches[i]);
-            double beside = quotient(
-                median_of(s, "tax", "apply", "tidemark", classes[c], 0, 1, batches[i]), without);
-            (void)snprintf(
-                what, sizeof what,
-                "tax on an applied change, %s, batch %u (side by side %.2f, the plan's way %.1f)",
-                class_name(classes[c]), batches[i], beside, quotient(plan, without));
-            line(s, "P1", what,
-                 median_of(s, "tax", "share", "tidemark", classes[c], 0, 1, batches[i]), 1.02, true,
-                 "x");
+            double marked =
+                median_of(s, "tax", "apply", "tidemark-deferred", classes[c], 0, 1, batches[i]);
+            double share =
+                median_of(s, "tax", "share", "tidemark-deferred", classes[c], 0, 1, batches[i]);
+            (void)snprintf(what, sizeof what,
+                           "tax on an applied change, rows %s, marks deferred behind their barrier, "
+                           "batch %u (side by side %.2f; the plan's way, marks %s too, %.1f)",
+                           class_name(classes[c]), batches[i], quotient(marked, without),
+                           class_name(classes[c]), quotient(plan, without));
+            line(s, "P1", what, share, 1.02, true, "x");
         }
     }
+}
+
+/* SQLite from many threads is at its best behind a queue that commits in groups, which the program
+ * must bring. The ratios without one are told as well; behind a mutex alone it is as fast as from
+ * one thread. */
+static void threaded_marks(sheet *s)
+{
+    char what[192];
+    double mine = median_of(s, "threads", "advance", "tidemark", D2, 0, 64, 0);
+    double apart = median_of(s, "threads", "advance", "sqlite-best", D2, 0, 64, 0);
+    double alone = median_of(s, "threads", "advance", "sqlite-best", D2, 0, 1, 0);
+    double queued = median_of(s, "threads", "advance", "sqlite-queue", D2, 0, 64, 0);
+    (void)snprintf(
+        what, sizeof what,
+        "durable advances of 64 threads over SQLite's best at FULL, a queue that commits in "
+        "groups included (over a connection each %.1f, over one thread %.1f)",
+        quotient(mine, apart), quotient(mine, alone));
+    line(s, "P6", what, quotient(mine, apart > queued ? apart : queued), 20, false, "x");
 }
 
 static void single_marks(sheet *s)
@@ -89,10 +112,7 @@ static void single_marks(sheet *s)
     line(s, "P5", "durable advance over a bare LMDB transaction",
          quotient(durable, median_of(s, "advance", "advance", "lmdb", D2, 0, 1, 0)), 1.05, true,
          "x");
-    line(s, "P6", "durable advances of 64 threads over SQLite's best at FULL",
-         quotient(median_of(s, "threads", "advance", "tidemark", D2, 0, 64, 0),
-                  median_of(s, "threads", "advance", "sqlite-best", D2, 0, 64, 0)),
-         20, false, "x");
+    threaded_marks(s);
 }
 
 static void whole_stores(sheet *s)

@@ -60,6 +60,23 @@ void results_compare(bench *b, size_t from, const char *name)
     }
 }
 
+void results_compare_rates(bench *b, size_t from, const char *name, const char *other)
+{
+    results_compare(b, from, name);
+    for (size_t i = from; i < b->result_count; i++) {
+        result *r = &b->results[i];
+        for (size_t j = from; j < b->result_count; j++) {
+            const result *o = &b->results[j];
+            double rate = spread_median(&o->samples);
+            if (strcmp(o->engine, other) == 0 && comparable(r, o) && rate > 0 &&
+                (r->reference == NULL || spread_median(&r->samples) / rate < r->ratio)) {
+                r->reference = other;
+                r->ratio = spread_median(&r->samples) / rate;
+            }
+        }
+    }
+}
+
 const result *result_find(const bench *b, const char *case_name, const char *what, const char *name,
                           durability class, uint64_t size, unsigned threads, unsigned batch)
 {
@@ -79,19 +96,30 @@ static void print_number(double value)
     (void)printf(value >= 1000 ? " %12.0f" : " %12.2f", value);
 }
 
+static void print_percentile(double ns)
+{
+    if (ns == 0) {
+        (void)printf(" %10s", "");
+    } else {
+        (void)printf(" %10.2f", ns / 1000);
+    }
+}
+
 void results_print(const bench *b, size_t from)
 {
-    (void)printf("%-12s %-10s %-12s %-5s %9s %4s %4s %6s %12s %12s %12s %10s %10s  %-8s %s\n",
+    (void)printf("%-12s %-10s %-17s %-5s %9s %4s %4s %6s %12s %12s %12s %10s %10s  %-8s %s\n",
                  "CASE", "WHAT", "ENGINE", "CLASS", "SIZE", "THR", "PROC", "BATCH", "MEDIAN", "MIN",
                  "MAX", "P99 us", "P99.9 us", "UNIT", "RATIO");
     for (size_t i = from; i < b->result_count; i++) {
         const result *r = &b->results[i];
-        (void)printf("%-12s %-10s %-12s %-5s %9" PRIu64 " %4u %4u %6u", r->case_name, r->what,
+        (void)printf("%-12s %-10s %-17s %-5s %9" PRIu64 " %4u %4u %6u", r->case_name, r->what,
                      r->engine, class_name(r->class), r->size, r->threads, r->processes, r->batch);
         print_number(spread_median(&r->samples));
         print_number(spread_least(&r->samples));
         print_number(spread_most(&r->samples));
-        (void)printf(" %10.2f %10.2f  %-8s", r->p99_ns / 1000, r->p999_ns / 1000, r->unit);
+        print_percentile(r->p99_ns);
+        print_percentile(r->p999_ns);
+        (void)printf("  %-8s", r->unit);
         if (r->reference != NULL) {
             (void)printf(" %.3f of %s", r->ratio, r->reference);
         }

@@ -12,7 +12,8 @@
  *     tide_close(store);
  *
  * Threads: a handle may be used by any number of threads at once; only tide_close must be the last
- * call. Two handles on one file in one process share everything but their detail text. Fork: in a
+ * call. Two handles on one file in one process share everything but their detail text. A thread must
+ * not be cancelled inside a call: it would keep locks that all others need. Fork: in a
  * forked child every call on an inherited handle answers TIDE_EFORKED and touches nothing;
  * tide_close frees what it can. A child may open the file anew.
  *
@@ -58,8 +59,9 @@ enum {
     TIDE_DEFAULT_DURABILITY = 0, /* per call: as the handle says; at open: TIDE_DURABLE */
     TIDE_DURABLE = 1,            /* returns when the change is on disk; survives a power cut */
     TIDE_DEFERRED = 2            /* may return before; kept by tide_flush, tide_close or any durable
-                                    call on the file. A crash falls back to the last of those, which
-                                    only makes a device read rows again. */
+                                    call on the file (in a full store what finds no room goes on
+                                    waiting). A crash falls back to the last of those, which only
+                                    makes a device read rows again. */
 };
 
 enum {
@@ -91,13 +93,15 @@ typedef struct tide_options {
                                    a thread of the library flushes it so often. Not for programs
                                    that fork. */
     uint64_t map_size_bytes;    /* address space to begin with, 64 KiB to 2^63 - 1; default 64 GiB,
-                                   halved until    it fits. The file is only as large as its content.    */
+                                   halved until it fits. The file is only as large as its
+                                   content. */
     uint64_t max_size_bytes;    /* the map grows up to this, then TIDE_EFULL; 256 KiB to 2^63 - 1,
-                                   default    1 TiB. Marks can still be overwritten and removed then.    */
+                                   default 1 TiB. Marks can still be overwritten and removed then;
+                                   taking marks back may make the file up to a few MiB larger. */
     uint64_t verify_max_bytes;  /* a file that uses no more than this is checked whole, every page
-                                   and mark,  by its first opener in a process; default 4 MiB, 0:
-                                   never. A larger  one is taken on trust: LMDB keeps no checksums,
-                                   and damage to its  pages can crash the process or hide marks. */
+                                   and mark, by its first opener in a process; default 4 MiB, 0:
+                                   never. A larger one is taken on trust: LMDB keeps no checksums,
+                                   and damage to its pages can crash the process or hide marks. */
     tide_notice_fn *notice;     /* may be NULL; kept for tide_close */
     void *notice_ctx;
     tide_clock_fn *clock; /* may be NULL */
@@ -122,10 +126,10 @@ TIDE_API void tide_options_init(tide_options *options);
  * above. *out is NULL on failure. */
 TIDE_API int tide_open(const char *path, const tide_options *options, tide_store **out);
 
-/* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails,
- * the notice of the handle's options hears it: what was deferred is gone then, unless another
- * handle of this process keeps the file open and this one had set no barrier. Not to be called from
- * inside a barrier. */
+/* Flushes what is pending and gives the handle back; `store` may be NULL. When that flush fails and
+ * something was pending, the notice of the handle's options hears it: what was deferred is gone
+ * then, unless another handle of this process keeps the file open and this one had set no barrier.
+ * Not to be called from inside a barrier. */
 TIDE_API void tide_close(tide_store *store);
 
 /* ---- one mark ----------------------------------------------------------------------------------- */
@@ -190,7 +194,8 @@ typedef int tide_each_fn(void *ctx, const uuid_t device, const uuid_t peer, cons
 TIDE_API int tide_each(tide_store *store, const unsigned char *device, const unsigned char *peer,
                        const char *resource, tide_each_fn *fn, void *ctx);
 
-/* Removes every mark of `device` about `peer`, durably and at once. *removed may be NULL. */
+/* Removes every mark of `device` about `peer`, durably and at once, pending ones included.
+ * *removed, which may be NULL, counts both. */
 TIDE_API int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer,
                               size_t *removed);
 
@@ -202,7 +207,9 @@ TIDE_API int tide_max(tide_store *store, const uuid_t device, tide_time *out);
 
 /* Makes everything durable that any handle of this file in this process has pending; runs the
  * barriers. More than a few thousand marks are written in several commits, in order of their keys.
- * TIDE_OK, also when nothing was pending. On an error what was not written stays pending. */
+ * TIDE_OK; when nothing was pending no barrier runs. On an error what was not written stays
+ * pending. TIDE_ECORRUPT: the record of a pending mark is damaged; that one goes on waiting, all
+ * others are written. */
 TIDE_API int tide_flush(tide_store *store);
 
 /* The barrier runs after the set of marks to publish is fixed and before they are written; it makes
@@ -210,11 +217,13 @@ TIDE_API int tide_flush(tide_store *store);
  * publishes nothing and is returned by the call that wanted to publish; what was deferred goes on
  * waiting. From inside a barrier, calls that change or flush this store answer TIDE_EBUSY; reading
  * is allowed, tide_each and tide_max flush. It is called on the thread of whoever flushes, the one
- * of flush_interval_ms included, one at a time.
+ * of flush_interval_ms included, one at a time; all other calls that write wait meanwhile, so it
+ * must not wait for a thread that is in one.
  *
  * A file may have several, of all handles in this process, each known by its `ctx`; all run.
- * Setting one with a `ctx` that is there replaces that one. fn NULL takes it away, after a flush;
- * if that fails, what was deferred is dropped, because nothing vouches for its rows any more.
+ * Setting one with a `ctx` that is there replaces that one. fn NULL takes it away, after a flush of
+ * what is pending; if that fails, what was deferred is dropped, because nothing vouches for its rows
+ * any more.
  * Barriers go with the handle they were set on. TIDE_OK; with fn NULL what tide_flush answers. */
 typedef int tide_barrier_fn(void *ctx);
 TIDE_API int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx);

@@ -7,6 +7,8 @@
 #ifndef TIDEMARK_BASE_RULES_H
 #define TIDEMARK_BASE_RULES_H
 
+#include <stdbool.h>
+
 #include <tidemark/store.h>
 
 #define TIDE__NO_MARK ((tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE})
@@ -18,6 +20,12 @@ int tide__rule_advance(tide_mark *mark, tide_time after, tide_time upto, tide_ti
 /* Sets *mark from `expected` to `desired`. TIDE_OK; TIDE_CONFLICT. */
 int tide__rule_set(tide_mark *mark, tide_time expected, tide_time desired);
 
+/* The last commits that took any mark back, and that removed any; 0: none did. */
+typedef struct tide__taken {
+    uint64_t back; /* rewound or removed */
+    uint64_t removed;
+} tide__taken;
+
 /* An advance that waits for its commit, and what it was based on. */
 typedef struct tide__pending {
     tide_mark base;
@@ -25,11 +33,11 @@ typedef struct tide__pending {
     tide_mark upto;
 } tide__pending;
 
-/* What a waiting advance makes of the mark that the file holds now. Another process may meanwhile
- * have gone further (its mark stands), or have rewound, removed or restarted the mark: then that
- * stands, and the waiting advance is dropped, because it was based on what is no longer true.
- * `rewound` is the last commit that took any mark back. When it is later than the base, a mark that
- * is not the base any more counts as taken back, wherever it stands by now. */
-tide_mark tide__rule_publish(const tide__pending *pending, const tide_mark *now, uint64_t rewound);
+/* Whether a waiting advance still raises the mark, which the file now holds as *now. Another
+ * process may meanwhile have gone further, or have rewound, removed or restarted the mark: then
+ * what the file holds stands, because the advance was based on what is no longer true. When any
+ * mark was taken back after the base was seen, a mark that is not the base any more counts as taken
+ * back, wherever it stands by now; and so does one that was absent, when any was removed. */
+bool tide__rule_stands(const tide__pending *pending, const tide_mark *now, const tide__taken *taken);
 
 #endif

@@ -147,12 +147,11 @@ int tide__core_advance(tide__core *core, tide__advance *steps, size_t count, boo
         qsort(steps, count, sizeof *steps, by_key_then_order);
     }
     if (!durable) {
-        bool room = false;
         int rc = refuse_reentry(core, detail);
         if (rc == TIDE_OK) {
-            rc = tide__core_defer(core, steps, count, &room, detail);
+            rc = tide__core_defer(core, steps, count, detail);
         }
-        if (rc != TIDE_ABSENT) {
+        if (rc != TIDE__NO_ROOM) {
             return rc;
         }
     }

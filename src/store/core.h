@@ -35,7 +35,8 @@ typedef struct tide__advance {
     tide_time upto;
     tide_time epoch;
     size_t order;     /* steps of one mark are taken in this order */
-    tide__slot *slot; /* these three are the committer's */
+    tide__slot *slot; /* these four are the committer's */
+    bool waits;       /* an advance waits on the slot, and is the base */
     tide_mark base;
     tide_mark result;
 } tide__advance;

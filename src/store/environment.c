@@ -25,7 +25,7 @@
 #define REMAP_TRIES 16
 #define SNAPSHOT_TRIES 3
 #define REMOVAL_BYTES (1u << 20) /* of map beyond the largest size, for transactions that remove */
-#define REWOUND_TEXT 24          /* a number of 64 bits and its NUL */
+#define NUMBER_TEXT 24           /* 64 bits in decimal, and a NUL */
 #define PROBE_BYTES (64 << 10)
 
 int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
@@ -508,11 +508,11 @@ int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id
     return TIDE_OK;
 }
 
-int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *out,
-                       tide__detail *detail)
+static int read_number(tide__environment *environment, MDB_txn *txn, const char *name,
+                       uint64_t *out, tide__detail *detail)
 {
-    char text[REWOUND_TEXT];
-    int rc = get_text(txn, environment->meta, TIDE__META_REWOUND, text, sizeof text);
+    char text[NUMBER_TEXT];
+    int rc = get_text(txn, environment->meta, name, text, sizeof text);
     *out = 0;
     if (rc == MDB_NOTFOUND) {
         return TIDE_OK;
@@ -523,26 +523,84 @@ int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *o
     char *end = NULL;
     uint64_t number = strtoull(text, &end, 10);
     if (end == text || *end != '\0') {
-        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"rewound\"",
-                          environment->path);
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"%s\"", environment->path,
+                          name);
     }
     *out = number <= mdb_txn_id(txn) ? number : 0;
     return TIDE_OK;
 }
 
-int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t number,
+int tide__taken_read(tide__environment *environment, MDB_txn *txn, tide__taken *out,
+                     tide__detail *detail)
+{
+    int rc = read_number(environment, txn, TIDE__META_REWOUND, &out->back, detail);
+    return rc != TIDE_OK ? rc
+                         : read_number(environment, txn, TIDE__META_REMOVED, &out->removed, detail);
+}
+
+static int write_number(tide__environment *environment, MDB_txn *txn, char *name, uint64_t number,
                         tide__detail *detail)
 {
-    char name[] = TIDE__META_REWOUND;
-    char text[REWOUND_TEXT];
+    char text[NUMBER_TEXT];
     int length = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    MDB_val key = {sizeof name - 1, name};
+    MDB_val key = {strlen(name), name};
     MDB_val value = {(size_t)length, text};
     int rc = mdb_put(txn, environment->meta, &key, &value, 0);
     return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
 }
 
+int tide__taken_write(tide__environment *environment, MDB_txn *txn, const tide__taken *taken,
+                      tide__detail *detail)
+{
+    char back[] = TIDE__META_REWOUND;
+    char removed[] = TIDE__META_REMOVED;
+    uint64_t now = mdb_txn_id(txn);
+    int rc = TIDE_OK;
+    if (taken->back == now) {
+        rc = write_number(environment, txn, back, now, detail);
+    }
+    if (rc == TIDE_OK && taken->removed == now) {
+        rc = write_number(environment, txn, removed, now, detail);
+    }
+    return rc;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------ */
+
+/* Behind the gate, after a commit that failed: not when it was metadata that could not be written.
+ * A write transaction tells; one that reads may want a slot that the reader table does not have. */
+static bool still_works(const tide__environment *environment)
+{
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(environment->mdb, NULL, 0, &txn);
+    if (rc == 0) {
+        mdb_txn_abort(txn);
+    }
+    return rc != MDB_PANIC;
+}
+
+static uint64_t pages_of_marks(const tide__environment *environment, MDB_txn *txn)
+{
+    MDB_stat tree;
+    return mdb_stat(txn, environment->marks, &tree) == 0
+               ? tree.ms_branch_pages + tree.ms_leaf_pages + tree.ms_overflow_pages
+               : 0;
+}
+
+/* Runs fn. Where removals have made the file larger than it may be, the map holds no new marks back,
+ * and they would use up what the next removal needs: then the tree of marks must keep to the size. */
+static int run_within(tide__environment *environment, MDB_txn *txn, tide__write_fn *fn, void *ctx,
+                      tide__detail *detail)
+{
+    bool beyond = environment->map_bytes > environment->max_bytes;
+    uint64_t before = beyond ? pages_of_marks(environment, txn) : 0;
+    int rc = fn(txn, ctx, detail);
+    if (rc == TIDE_OK && beyond) {
+        uint64_t after = pages_of_marks(environment, txn);
+        rc = after > before && after > environment->max_bytes / PAGE_BYTES ? TIDE_EFULL : TIDE_OK;
+    }
+    return rc;
+}
 
 /* Behind the gate: one attempt. LMDB's own number goes to *native when that is what went wrong. */
 static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx, int *native,
@@ -559,7 +617,7 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
     if (*native != 0) {
         return begin_failed(environment, *native, detail);
     }
-    rc = fn(txn, ctx, detail);
+    rc = run_within(environment, txn, fn, ctx, detail);
     if (rc != TIDE_OK) {
         mdb_txn_abort(txn);
         return rc;
@@ -572,8 +630,7 @@ static int attempt(tide__environment *environment, tide__write_fn *fn, void *ctx
      * pages anew. Everything else is final. */
     bool full =
         *native == ENOSPC || *native == EDQUOT || (*native == EIO && disk_full(environment));
-    if (full && mdb_txn_begin(environment->mdb, NULL, MDB_RDONLY, &txn) == 0) {
-        mdb_txn_abort(txn); /* LMDB works: it was no metadata that could not be written */
+    if (full && still_works(environment)) {
         return tide__fail_errno(detail, ENOSPC, environment->path);
     }
     atomic_store(&environment->dead, TIDE_EUNKNOWN);
@@ -599,26 +656,33 @@ static void shrink(tide__environment *environment)
 int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, bool removes,
                 tide__detail *detail)
 {
-    uint64_t most = environment->max_bytes + (removes ? REMOVAL_BYTES : 0);
-    for (int resized = 0;;) {
+    pthread_rwlock_rdlock(&environment->gate);
+    uint64_t most = environment->max_bytes;
+    if (removes) { /* also where earlier removals have used up what there was beyond */
+        most = (environment->map_bytes > most ? environment->map_bytes : most) + REMOVAL_BYTES;
+    }
+    pthread_rwlock_unlock(&environment->gate);
+    int rc = TIDE_OK;
+    int resized = 0;
+    bool again = false;
+    do {
         int native = 0;
         pthread_rwlock_rdlock(&environment->gate);
-        int rc = attempt(environment, fn, ctx, &native, detail);
+        rc = attempt(environment, fn, ctx, &native, detail);
         pthread_rwlock_unlock(&environment->gate);
+        again = false;
         if (native == MDB_MAP_RESIZED && resized++ < REMAP_TRIES) {
             rc = follow_growth(environment, detail);
+            again = rc == TIDE_OK;
         } else if (rc == TIDE_EFULL) {
             rc = grow(environment, most, detail);
-        } else {
-            if (removes) {
-                shrink(environment);
-            }
-            return rc;
+            again = rc == TIDE_OK;
         }
-        if (rc != TIDE_OK) {
-            return rc;
-        }
+    } while (again);
+    if (removes) {
+        shrink(environment);
     }
+    return rc;
 }
 
 /* ---- knowing more ------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 
 #include "base/detail.h"
 #include "base/key.h"
+#include "base/rules.h"
 
 #define TIDE__READ_POOL 64 /* snapshots kept for reuse, reset, so that they pin nothing */
 
@@ -64,7 +65,8 @@ void tide__read_end(tide__environment *environment, MDB_txn *txn);
 /* Runs fn in a write transaction and commits it when fn answers TIDE_OK; any other answer aborts it
  * and is returned. fn answers TIDE_EFULL when LMDB says MDB_MAP_FULL, and is then called again on a
  * larger map. One that `removes` may go a little beyond the largest size, because LMDB needs pages
- * to free pages. One thread of the process at a time. */
+ * to free pages; marks that are added may not, whatever the map is by then. One thread of the
+ * process at a time. */
 typedef int tide__write_fn(MDB_txn *txn, void *ctx, tide__detail *detail);
 int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, bool removes,
                 tide__detail *detail);
@@ -73,13 +75,13 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
 int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id *id,
                     tide_mark *out, tide__detail *detail);
 
-/* The last commit that took any mark back, 0 for none: the record "rewound" of "meta", in decimal.
+/* The last commits that took marks back: the records "rewound" and "removed" of "meta", in decimal.
  * A file that was copied by mdb_copy -c counts its commits anew, and what it says of later ones is
- * void. */
-int tide__rewound_read(tide__environment *environment, MDB_txn *txn, uint64_t *out,
-                       tide__detail *detail);
-int tide__rewound_write(tide__environment *environment, MDB_txn *txn, uint64_t number,
-                        tide__detail *detail);
+ * void. Writing changes those that are the commit of `txn` itself. */
+int tide__taken_read(tide__environment *environment, MDB_txn *txn, tide__taken *out,
+                     tide__detail *detail);
+int tide__taken_write(tide__environment *environment, MDB_txn *txn, const tide__taken *taken,
+                      tide__detail *detail);
 
 int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail);
 

@@ -20,6 +20,7 @@
 #define TIDE__META_STORE "store"
 #define TIDE__META_CREATED "created"
 #define TIDE__META_REWOUND "rewound"
+#define TIDE__META_REMOVED "removed"
 
 /* Makes the store `path`, where there is no file of that name, with the folder locked. */
 int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail);

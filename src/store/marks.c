@@ -1,6 +1,9 @@
 /* marks.c - marks as this process sees them; see marks.h. */
 #include "store/marks.h"
 
+/* Private answers lie beyond all codes. */
+enum { AGAIN = TIDE__NO_ROOM + 1 };
+
 /* ---- views -------------------------------------------------------------------------------------- */
 
 /* The slot of a name if it holds what the file holds; with the table locked. */
@@ -13,28 +16,28 @@ static tide__slot *current_slot(tide__core *core, const tide__id *id)
                : NULL;
 }
 
-/* With a snapshot that shows more than commit `known`, the last rewind comes in. */
-static int see_rewound(const tide__core *core, MDB_txn *txn, uint64_t known, uint64_t *rewound,
-                       tide__detail *detail)
+/* With a snapshot that shows more than commit `known`: when marks were last taken back. */
+static int see_taken(const tide__core *core, MDB_txn *txn, uint64_t known, tide__taken *taken,
+                     tide__detail *detail)
 {
-    *rewound = 0;
-    return mdb_txn_id(txn) > known ? tide__rewound_read(core->environment, txn, rewound, detail)
+    *taken = (tide__taken){0, 0};
+    return mdb_txn_id(txn) > known ? tide__taken_read(core->environment, txn, taken, detail)
                                    : TIDE_OK;
 }
 
 /* Reads the mark from the file, and keeps it where it is in use. `known` is the commit the table
- * showed before. TIDE_ABSENT: what was read is old already. */
+ * showed before. AGAIN: what was read is old already. */
 static int load(tide__core *core, const tide__id *id, uint64_t known, tide_mark *out,
                 tide__detail *detail)
 {
     MDB_txn *txn = NULL;
-    uint64_t rewound = 0;
+    tide__taken taken;
     int rc = tide__read_begin(core->environment, &txn, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
     uint64_t number = mdb_txn_id(txn);
-    rc = see_rewound(core, txn, known, &rewound, detail);
+    rc = see_taken(core, txn, known, &taken, detail);
     if (rc == TIDE_OK) {
         rc = tide__mark_read(core->environment, txn, id, out, detail);
     }
@@ -43,7 +46,7 @@ static int load(tide__core *core, const tide__id *id, uint64_t known, tide_mark 
         return rc;
     }
     tide__core_lock(core);
-    if (tide__table_reach(&core->table, number, rewound)) {
+    if (tide__table_reach(&core->table, number, &taken)) {
         tide__slot *slot = tide__table_find(&core->table, id);
         if (slot == NULL && tide__table_worthy(&core->table, id)) {
             tide__table_trim(&core->table, 1);
@@ -54,7 +57,7 @@ static int load(tide__core *core, const tide__id *id, uint64_t known, tide_mark 
             *out = tide__table_view(&core->table, slot);
         }
     } else {
-        rc = TIDE_ABSENT;
+        rc = AGAIN;
     }
     tide__core_unlock(core);
     return rc;
@@ -69,8 +72,8 @@ int tide__core_view(tide__core *core, const tide__id *id, tide_mark *out, tide__
         *out = tide__table_view(&core->table, slot);
     }
     tide__core_unlock(core);
-    int rc = slot != NULL ? TIDE_OK : TIDE_ABSENT;
-    while (rc == TIDE_ABSENT) {
+    int rc = slot != NULL ? TIDE_OK : AGAIN;
+    while (rc == AGAIN) {
         rc = load(core, id, known, out, detail);
     }
     return rc;
@@ -84,7 +87,9 @@ static int raise_all(tide__core *core, tide__advance *steps, size_t count)
     int answer = TIDE_STALE;
     for (size_t i = 0, run = 0; i < count; i += run) {
         run = tide__run_of(&steps[i], count - i);
-        steps[i].base = steps[i].result = tide__table_view(&core->table, steps[i].slot);
+        const tide__slot *slot = steps[i].slot;
+        steps[i].waits = tide__table_waits(&core->table, slot);
+        steps[i].base = steps[i].result = steps[i].waits ? slot->pending.upto : slot->mark;
         int rc = tide__judge_run(&steps[i], run, &steps[i].result);
         if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
             return rc;
@@ -99,8 +104,8 @@ static int raise_all(tide__core *core, tide__advance *steps, size_t count)
         }
         /* The clock is read once a wait, not once an advance. */
         steps[i].result.updated_at =
-            slot->waiting ? slot->pending.upto.updated_at : tide__core_now(core);
-        tide__table_raise(&core->table, slot, &steps[i].base, &steps[i].result);
+            steps[i].waits ? slot->pending.upto.updated_at : tide__core_now(core);
+        tide__table_raise(&core->table, slot, steps[i].waits, &steps[i].result);
     }
     return answer;
 }
@@ -142,22 +147,22 @@ static int load_slots(tide__core *core, MDB_txn *txn, tide__advance *steps, size
     return TIDE_OK;
 }
 
-/* The same over slots that must be read first. TIDE_ABSENT: the snapshot was old already. */
+/* The same over slots that must be read first. AGAIN: the snapshot was old already. */
 static int defer_cold(tide__core *core, tide__advance *steps, size_t count, uint64_t known,
                       tide__detail *detail)
 {
     MDB_txn *txn = NULL;
-    uint64_t rewound = 0;
+    tide__taken taken;
     int rc = tide__read_begin(core->environment, &txn, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = see_rewound(core, txn, known, &rewound, detail);
+    rc = see_taken(core, txn, known, &taken, detail);
     tide__core_lock(core);
     if (rc == TIDE_OK) {
-        rc = tide__table_reach(&core->table, mdb_txn_id(txn), rewound)
+        rc = tide__table_reach(&core->table, mdb_txn_id(txn), &taken)
                  ? load_slots(core, txn, steps, count, detail)
-                 : TIDE_ABSENT;
+                 : AGAIN;
     }
     if (rc == TIDE_OK) {
         rc = raise_all(core, steps, count);
@@ -167,18 +172,18 @@ static int defer_cold(tide__core *core, tide__advance *steps, size_t count, uint
     return rc;
 }
 
-int tide__core_defer(tide__core *core, tide__advance *steps, size_t count, bool *room,
-                     tide__detail *detail)
+int tide__core_defer(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail)
 {
-    int rc = TIDE_ABSENT;
+    int rc = AGAIN;
     tide__core_lock(core);
     uint64_t known = core->table.transaction;
-    *room = core->table.waiting_count + count <= TIDE__WAITING_MAX;
-    if (*room && find_slots(core, steps, count)) {
+    if (core->table.waiting_count + count > TIDE__WAITING_MAX) {
+        rc = TIDE__NO_ROOM;
+    } else if (find_slots(core, steps, count)) {
         rc = raise_all(core, steps, count);
     }
     tide__core_unlock(core);
-    while (*room && rc == TIDE_ABSENT) {
+    while (rc == AGAIN) {
         rc = defer_cold(core, steps, count, known, detail);
     }
     return rc;

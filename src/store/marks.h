@@ -9,9 +9,10 @@
 /* TIDE__NO_MARK when absent. */
 int tide__core_view(tide__core *core, const tide__id *id, tide_mark *out, tide__detail *detail);
 
-/* Judges all steps, then raises all or none. TIDE_ABSENT: *room says that there is no place for so
- * many, and a commit is due. */
-int tide__core_defer(tide__core *core, tide__advance *steps, size_t count, bool *room,
-                     tide__detail *detail);
+enum { TIDE__NO_ROOM = 1000 }; /* beyond all codes: no answer of a call */
+
+/* Judges all steps, then raises all or none. TIDE__NO_ROOM: so many find no place in the table, and
+ * a commit is due. */
+int tide__core_defer(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail);
 
 #endif

@@ -19,10 +19,13 @@ typedef struct transaction {
     tide__request *group;
     tide_time now;
     uint64_t number;
-    uint64_t known;   /* the commit that `waiting` shows the marks of */
-    uint64_t rewound; /* the last commit that took a mark back */
+    uint64_t known;    /* the commit that `waiting` shows the marks of */
+    tide__taken taken; /* this commit included, where it takes marks back */
+    size_t unwritten;  /* marks that waited to be made, and were removed instead */
     bool dirty;
     bool sparing; /* there is no room for all: only what the call is about is published */
+    bool damaged; /* something that waits could not be published, here or in a portion before */
+    int full;     /* what a portion of what waits was told; TIDE_OK: there was room */
 } transaction;
 
 /* ---- inside a write transaction ----------------------------------------------------------------- */
@@ -53,7 +56,7 @@ static int delete_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide__d
     return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
 }
 
-static int by_key(const void *a, const void *b)
+static int id_to_step(const void *a, const void *b)
 {
     return tide__id_compare(a, &((const tide__advance *)b)->id);
 }
@@ -63,7 +66,7 @@ static bool concerns(const tide__request *r, const tide__id *id)
 {
     switch (r->kind) {
     case TIDE__ADVANCE:
-        return bsearch(id, r->steps, r->step_count, sizeof *r->steps, by_key) != NULL;
+        return bsearch(id, r->steps, r->step_count, sizeof *r->steps, id_to_step) != NULL;
     case TIDE__SET:
         return tide__id_compare(r->id, id) == 0;
     case TIDE__REMOVE:
@@ -75,27 +78,62 @@ static bool concerns(const tide__request *r, const tide__id *id)
     }
 }
 
-static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
+/* Whether only a record is damaged. What LMDB itself finds damaged ends the transaction. */
+static bool goes_on(const transaction *t, MDB_txn *txn)
 {
-    for (size_t i = 0; i < t->waiting_count; i++) {
-        tide__waiting *w = &t->waiting[i];
-        tide_mark now = w->mark;
-        int rc = w->known && t->known == t->number - 1
-                     ? TIDE_OK
-                     : tide__mark_read(t->core->environment, txn, &w->slot->id, &now, detail);
-        if (rc != TIDE_OK) {
-            return rc;
-        }
-        w->result = tide__rule_publish(&w->pending, &now, t->rewound);
-        w->passed = t->sparing && !concerns(t->group, &w->slot->id);
-        if (w->result.watermark != now.watermark && !w->passed) {
-            rc = put_mark(t, txn, &w->slot->id, &w->result, detail);
-            if (rc != TIDE_OK) {
-                return rc;
-            }
-        }
+    MDB_stat unused;
+    return mdb_stat(txn, t->core->environment->marks, &unused) == 0;
+}
+
+/* Judges one on what the file holds, and writes it where that is what becomes of it. */
+static int publish_one(transaction *t, MDB_txn *txn, tide__waiting *w, tide__detail *detail)
+{
+    const tide__id *id = &w->slot->id;
+    tide_mark now = w->mark;
+    int rc = w->known && t->known == t->number - 1
+                 ? TIDE_OK
+                 : tide__mark_read(t->core->environment, txn, id, &now, detail);
+    if (rc != TIDE_OK && (rc != TIDE_ECORRUPT || !goes_on(t, txn))) {
+        return rc;
+    }
+    bool stands = rc == TIDE_OK && tide__rule_stands(&w->pending, &now, &t->taken);
+    w->result = now;
+    if (t->group->kind == TIDE__REMOVE && concerns(t->group, id)) {
+        /* Writing it first could need more room than there is. */
+        w->outcome = TIDE__REMOVED;
+        w->result = TIDE__NO_MARK;
+        t->unwritten += stands && now.watermark == TIDE_TIME_NONE;
+    } else if (rc != TIDE_OK) {
+        w->outcome = TIDE__DAMAGED; /* calls about this mark find that themselves */
+        t->damaged = true;
+    } else if (!stands) {
+        w->outcome = TIDE__DROPPED;
+    } else if (t->sparing && !concerns(t->group, id)) {
+        w->outcome = TIDE__SPARED;
+    } else {
+        w->outcome = TIDE__WRITTEN;
+        w->result = w->pending.upto;
+        return put_mark(t, txn, id, &w->result, detail);
     }
     return TIDE_OK;
+}
+
+static int publish_waiting(transaction *t, MDB_txn *txn, tide__detail *detail)
+{
+    int rc = TIDE_OK;
+    t->unwritten = 0;
+    for (size_t i = 0; rc == TIDE_OK && i < t->waiting_count; i++) {
+        rc = publish_one(t, txn, &t->waiting[i], detail);
+    }
+    return rc;
+}
+
+static void flush_in(const transaction *t, tide__request *r, const tide__detail *detail)
+{
+    r->answer = t->damaged ? TIDE_ECORRUPT : TIDE_OK;
+    if (t->damaged && r->detail != NULL && r->detail != detail) {
+        *r->detail = *detail;
+    }
 }
 
 /* Two passes: nothing is written until all steps are known to join on. */
@@ -141,7 +179,10 @@ static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *
         return TIDE_OK;
     }
     if (r->desired < r->expected) {
-        t->rewound = t->number;
+        t->taken.back = t->number;
+    }
+    if (r->desired == TIDE_TIME_NONE) {
+        t->taken.removed = t->number;
     }
     return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->id, detail)
                                         : put_mark(t, txn, r->id, &r->result, detail);
@@ -155,7 +196,7 @@ static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detai
     tide__key_of(r->id, &prefix);
     MDB_val key = {TIDE__KEY_PEER_END, prefix.text};
     MDB_val value;
-    r->removed = 0;
+    r->removed = t->unwritten;
     int rc = mdb_cursor_open(txn, environment->marks, &cursor);
     if (rc != 0) {
         return tide__fail_lmdb(detail, rc, environment->path);
@@ -170,7 +211,7 @@ static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detai
         }
         r->removed++;
         t->dirty = true;
-        t->rewound = t->number;
+        t->taken.back = t->taken.removed = t->number;
         key = (MDB_val){TIDE__KEY_PEER_END, prefix.text};
     }
     mdb_cursor_close(cursor);
@@ -183,7 +224,7 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
     transaction *t = ctx;
     t->dirty = false;
     t->number = mdb_txn_id(txn);
-    int rc = tide__rewound_read(t->core->environment, txn, &t->rewound, detail);
+    int rc = tide__taken_read(t->core->environment, txn, &t->taken, detail);
     if (rc == TIDE_OK) {
         rc = publish_waiting(t, txn, detail);
     }
@@ -191,6 +232,7 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
         r->answer = TIDE_OK;
         switch (r->kind) {
         case TIDE__FLUSH:
+            flush_in(t, r, detail);
             break;
         case TIDE__ADVANCE:
             rc = advance_in(t, txn, r, detail);
@@ -203,8 +245,8 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
             break;
         }
     }
-    if (rc == TIDE_OK && t->rewound == t->number) {
-        rc = tide__rewound_write(t->core->environment, txn, t->number, detail);
+    if (rc == TIDE_OK && t->taken.back == t->number) {
+        rc = tide__taken_write(t->core->environment, txn, &t->taken, detail);
     }
     return rc == TIDE_OK && !t->dirty ? TIDE_STALE : rc;
 }
@@ -219,6 +261,21 @@ static void note(tide__core *core, const tide__id *id, const tide_mark *mark, bo
     }
 }
 
+/* When the commit itself has taken marks back: what waits on other marks is based on what is still
+ * true. `before` held until then. */
+static void vouch_for_others(const transaction *t, const tide__taken *before)
+{
+    const tide__table *table = &t->core->table;
+    for (size_t i = 0; i < table->waiting_count; i++) {
+        tide__slot *slot = table->waiting[i];
+        if (slot->seen == table->generation && !concerns(t->group, &slot->id) &&
+            tide__rule_stands(&slot->pending, &slot->mark, before)) {
+            slot->pending.base = slot->mark;
+            slot->pending.based_on = t->number;
+        }
+    }
+}
+
 /* What the transaction found and wrote goes into the table. */
 static void settle(const transaction *t)
 {
@@ -226,11 +283,20 @@ static void settle(const transaction *t)
     tide__table *table = &core->table;
     tide__core_lock(core);
     uint64_t number = t->dirty ? t->number : t->number - 1;
-    bool current = t->dirty ? tide__table_follow(table, number, t->rewound)
-                            : tide__table_reach(table, number, t->rewound);
-    tide__table_settle(table, t->waiting, t->waiting_count, number, current);
+    bool takes_back = t->taken.back == t->number;
+    bool next = number == table->transaction + 1;
+    tide__taken before = table->taken;
+    bool current = t->dirty ? tide__table_follow(table, number, &t->taken)
+                            : tide__table_reach(table, number, &t->taken);
+    /* What was taken back had been published before that, so it is newer than its new base. */
+    tide__table_settle(table, t->waiting, t->waiting_count, number,
+                       takes_back ? number - 1 : number, current);
+    if (takes_back && next) {
+        vouch_for_others(t, &before);
+    }
     for (const tide__request *r = t->group; r != NULL; r = r->next) {
-        for (size_t i = 0, run = 0; i < r->step_count && r->answer <= TIDE_STALE; i += run) {
+        bool done = r->answer == TIDE_OK || r->answer == TIDE_STALE;
+        for (size_t i = 0, run = 0; done && i < r->step_count; i += run) {
             run = tide__run_of(&r->steps[i], r->step_count - i);
             note(core, &r->steps[i].id, &r->steps[i].result, current);
         }
@@ -251,16 +317,23 @@ static bool only_flushes(const tide__request *group)
     return group == NULL;
 }
 
+static bool is_full(int rc)
+{
+    return rc == TIDE_EFULL || rc == TIDE_ENOSPC;
+}
+
 static int transact(transaction *t, tide__detail *detail)
 {
     tide__environment *environment = t->core->environment;
     const tide__request *r = t->group;
-    bool full = false;
+    bool some_wait = t->waiting_count > 0;
+    int rc = some_wait ? t->full : TIDE_OK;
     t->now = tide__core_now(t->core);
     t->sparing = false;
-    int rc = tide__write(environment, play, t, tide__takes_back(r), detail);
-    full = rc == TIDE_EFULL || rc == TIDE_ENOSPC;
-    if (full && t->waiting_count > 0 && r->kind != TIDE__FLUSH && r->next == NULL) {
+    if (rc == TIDE_OK) { /* what lies beyond the largest size is not for what waits */
+        rc = tide__write(environment, play, t, !some_wait && tide__takes_back(r), detail);
+    }
+    if (is_full(rc) && some_wait && r->kind != TIDE__FLUSH && r->next == NULL) {
         /* Marks that wait for room must not keep others from being overwritten. */
         t->sparing = true;
         rc = tide__write(environment, play, t, tide__takes_back(r), detail);
@@ -296,6 +369,18 @@ static void fail_group(tide__request *group, int rc, const tide__detail *detail)
     }
 }
 
+/* What was published is settled, and must not be published again over what came after it. */
+static void keep_waiting(transaction *t)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < t->waiting_count; i++) {
+        if (t->waiting[i].outcome == TIDE__SPARED || t->waiting[i].outcome == TIDE__DAMAGED) {
+            t->waiting[left++] = t->waiting[i];
+        }
+    }
+    t->waiting_count = left;
+}
+
 /* Each call alone: one has made the transaction of all fail. */
 static void transact_each(transaction *t)
 {
@@ -305,9 +390,9 @@ static void transact_each(transaction *t)
         r->next = NULL;
         t->group = r;
         int rc = transact(t, r->detail);
-        if (rc == TIDE_OK && !t->sparing) {
-            t->waiting_count = 0; /* published */
-        } else if (rc != TIDE_OK) {
+        if (rc == TIDE_OK) {
+            keep_waiting(t);
+        } else {
             r->answer = rc;
         }
         r->next = next;
@@ -316,7 +401,8 @@ static void transact_each(transaction *t)
 
 /* Publishes what waits, but for the last portion, which goes with the group. In order of keys, a
  * portion touches few pages; and pages that one commit frees serve the next but one, so that the
- * file does not grow to hold two of everything. */
+ * file does not grow to hold two of everything. Where one finds no room, the group goes with all
+ * that is left, and spares it. */
 static int publish_portions(transaction *t, tide__detail *detail)
 {
     tide__request flush = {.kind = TIDE__FLUSH};
@@ -325,13 +411,16 @@ static int publish_portions(transaction *t, tide__detail *detail)
     int rc = TIDE_OK;
     t->group = &flush;
     t->waiting_count = PORTION_MARKS;
-    while (rc == TIDE_OK && left > PORTION_MARKS) {
-        rc = transact(t, detail);
+    while (left > PORTION_MARKS && (rc = transact(t, detail)) == TIDE_OK) {
         left -= PORTION_MARKS;
         t->waiting += PORTION_MARKS;
     }
     t->group = group;
     t->waiting_count = left;
+    if (is_full(rc) && !only_flushes(group)) {
+        t->full = rc;
+        rc = TIDE_OK;
+    }
     return rc;
 }
 
@@ -351,6 +440,13 @@ static int publish_all(transaction *t, tide__detail *detail)
     return rc;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    const tide__waiting *x = a;
+    const tide__waiting *y = b;
+    return tide__id_compare(&x->slot->id, &y->slot->id);
+}
+
 void tide__publish(tide__core *core, tide__request *group)
 {
     tide__detail detail;
@@ -364,6 +460,9 @@ void tide__publish(tide__core *core, tide__request *group)
     if (rc == TIDE_OK && waiting == NULL && t.waiting_count > 0) {
         rc = TIDE_ENOMEM;
     } else if (rc == TIDE_OK && (t.waiting_count > 0 || !only_flushes(group))) {
+        if (t.waiting_count > 1) { /* without the lock: slots that wait stay */
+            qsort(waiting, t.waiting_count, sizeof *waiting, by_key);
+        }
         t.waiting = waiting;
         rc = publish_all(&t, &detail);
     }

@@ -170,7 +170,7 @@ void tide_close(tide_store *store)
     if (store != NULL && enter(store, &detail) == TIDE_OK) {
         size_t left = 0;
         int rc = tide__core_leave(store->core, store, &left, &detail);
-        if (rc < 0 && store->notice != NULL) {
+        if (rc < 0 && left > 0 && store->notice != NULL) {
             tide__detail text;
             (void)tide__fail(&text, rc, "%zu advances were not written: %.400s", left,
                              detail.text[0] != '\0' ? detail.text : tide_strerror(rc));

@@ -143,23 +143,23 @@ void tide__table_trim(tide__table *table, size_t more)
     }
 }
 
-bool tide__table_reach(tide__table *table, uint64_t transaction, uint64_t rewound)
+bool tide__table_reach(tide__table *table, uint64_t transaction, const tide__taken *taken)
 {
     if (transaction > table->transaction) {
         table->transaction = transaction;
-        table->rewound = rewound;
+        table->taken = *taken;
         table->generation++;
     }
     return transaction == table->transaction;
 }
 
-bool tide__table_follow(tide__table *table, uint64_t transaction, uint64_t rewound)
+bool tide__table_follow(tide__table *table, uint64_t transaction, const tide__taken *taken)
 {
     if (transaction == table->transaction + 1) {
         table->transaction = transaction;
-        table->rewound = rewound;
+        table->taken = *taken;
     }
-    return tide__table_reach(table, transaction, rewound);
+    return tide__table_reach(table, transaction, taken);
 }
 
 void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
@@ -171,17 +171,20 @@ void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mar
     }
 }
 
-tide_mark tide__table_view(const tide__table *table, const tide__slot *slot)
+bool tide__table_waits(const tide__table *table, const tide__slot *slot)
 {
-    return slot->waiting ? tide__rule_publish(&slot->pending, &slot->mark, table->rewound)
-                         : slot->mark;
+    return slot->waiting && tide__rule_stands(&slot->pending, &slot->mark, &table->taken);
 }
 
-void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
-                       const tide_mark *upto)
+tide_mark tide__table_view(const tide__table *table, const tide__slot *slot)
 {
-    if (!slot->waiting || slot->pending.upto.watermark != base->watermark) {
-        slot->pending.base = *base;
+    return tide__table_waits(table, slot) ? slot->pending.upto : slot->mark;
+}
+
+void tide__table_raise(tide__table *table, tide__slot *slot, bool waits, const tide_mark *upto)
+{
+    if (!waits) {
+        slot->pending.base = slot->mark;
         slot->pending.based_on = table->transaction;
     }
     slot->pending.upto = *upto;
@@ -189,13 +192,6 @@ void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *ba
         slot->waiting = true;
         table->waiting[table->waiting_count++] = slot;
     }
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const tide__waiting *x = a;
-    const tide__waiting *y = b;
-    return tide__id_compare(&x->slot->id, &y->slot->id);
 }
 
 tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count)
@@ -211,32 +207,37 @@ tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count)
         waiting[i].mark = table->waiting[i]->mark;
         waiting[i].known = table->waiting[i]->seen == table->generation;
     }
-    if (waiting != NULL && table->waiting_count > 1) {
-        qsort(waiting, table->waiting_count, sizeof *waiting, by_key);
-    }
     return waiting;
 }
 
-void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
-                        uint64_t number, bool current)
+static void settle_one(tide__waiting *published, uint64_t number, uint64_t seen)
+{
+    tide__slot *slot = published->slot;
+    tide__pending *then = &published->pending;
+    if (slot->pending.based_on != then->based_on ||
+        slot->pending.base.watermark != then->base.watermark) {
+        return; /* another process had changed the mark, and this is a new wait */
+    }
+    if (published->outcome == TIDE__SPARED) {
+        slot->pending.base = then->base = published->result; /* it was judged again, and stands */
+        slot->pending.based_on = then->based_on = number;
+    } else if (published->outcome == TIDE__REMOVED ||
+               slot->pending.upto.watermark == then->upto.watermark) {
+        slot->waiting = false;
+    } else if (published->outcome == TIDE__WRITTEN) {
+        slot->pending.base = published->result;
+        slot->pending.based_on = seen;
+    }
+    /* Else it was raised on what was dropped; its old base tells that. */
+}
+
+void tide__table_settle(tide__table *table, tide__waiting *published, size_t count, uint64_t number,
+                        uint64_t seen, bool current)
 {
     for (size_t i = 0; i < count; i++) {
-        const tide__pending *then = &published[i].pending;
-        tide__slot *slot = published[i].slot;
-        if (published[i].passed) {
-            continue;
-        }
-        tide__table_note(table, slot, &published[i].result, current);
-        if (slot->pending.based_on != then->based_on ||
-            slot->pending.base.watermark != then->base.watermark) {
-            continue; /* another process had changed the mark, and this is a new wait */
-        }
-        if (slot->pending.upto.watermark == then->upto.watermark) {
-            slot->waiting = false;
-        } else {
-            slot->pending.base = then->upto;
-            slot->pending.base.updated_at = published[i].result.updated_at;
-            slot->pending.based_on = number;
+        if (published[i].outcome != TIDE__DAMAGED) {
+            tide__table_note(table, published[i].slot, &published[i].result, current);
+            settle_one(&published[i], number, seen);
         }
     }
     size_t left = 0;

@@ -40,7 +40,7 @@ typedef struct tide__table {
     size_t count;
     size_t hand; /* the bucket that eviction looks at next */
     uint64_t transaction;
-    uint64_t rewound; /* the last commit that took a mark back, up to `transaction` */
+    tide__taken taken; /* the last commits that took marks back, up to `transaction` */
     uint64_t generation;
     tide__slot **waiting; /* as long as `buckets` */
     size_t waiting_count;
@@ -53,8 +53,14 @@ typedef struct tide__waiting {
     tide__pending pending; /* as it was when the set was fixed; */
     tide_mark mark;        /* so the mark in the file, */
     bool known;            /* where the table knew it */
-    tide_mark result;      /* what the commit made of the mark */
-    bool passed;           /* over by the commit: it goes on waiting */
+    tide_mark result;      /* the mark in the file after the commit, */
+    enum {                 /* and what became of the advance */
+           TIDE__WRITTEN,
+           TIDE__DROPPED, /* what the file held stands */
+           TIDE__REMOVED, /* with its mark, by a call of the same commit */
+           TIDE__SPARED,  /* there was no room: it goes on waiting */
+           TIDE__DAMAGED  /* so does this: the file's record could not be read */
+    } outcome;
 } tide__waiting;
 
 void tide__table_init(tide__table *table);
@@ -80,33 +86,37 @@ static inline bool tide__table_current(const tide__table *table, const tide__slo
     return slot->seen == table->generation && table->transaction == newest;
 }
 
-/* Something was read from the file after commit `transaction`, when `rewound` was the last to take
- * a mark back. False: it is older than what the table knows, and must not come in. */
-bool tide__table_reach(tide__table *table, uint64_t transaction, uint64_t rewound);
+/* Something was read from the file after commit `transaction`, when `taken` held. False: it is
+ * older than what the table knows, and must not come in. */
+bool tide__table_reach(tide__table *table, uint64_t transaction, const tide__taken *taken);
 
 /* The process itself made commit `transaction`: where that is the next one, what it did not touch
  * stays current. Answers as above. */
-bool tide__table_follow(tide__table *table, uint64_t transaction, uint64_t rewound);
+bool tide__table_follow(tide__table *table, uint64_t transaction, const tide__taken *taken);
 
 /* Notes what the file holds; `current` is what reach or follow answered. */
 void tide__table_note(const tide__table *table, tide__slot *slot, const tide_mark *mark,
                       bool current);
 
+/* Whether an advance waits on the slot, and still raises the mark. */
+bool tide__table_waits(const tide__table *table, const tide__slot *slot);
+
 /* The mark as this process sees it. */
 tide_mark tide__table_view(const tide__table *table, const tide__slot *slot);
 
-/* Lets the slot wait for `upto`, which was judged on `base`, the slot's view. A slot whose wait
- * `base` comes from keeps its own base. */
-void tide__table_raise(tide__table *table, tide__slot *slot, const tide_mark *base,
-                       const tide_mark *upto);
+/* Lets the slot wait for `upto`, which was judged on the slot's view. Where that `waits`, the wait
+ * keeps its base; else the mark in the file is the base. */
+void tide__table_raise(tide__table *table, tide__slot *slot, bool waits, const tide_mark *upto);
 
-/* Copies what waits, sorted by key, into an array to be freed; NULL when nothing does or, with
- * *count set, when memory is short. The slots stay until tide__table_settle. */
+/* Copies what waits into an array to be freed; NULL when nothing does or, with *count set, when
+ * memory is short. The slots stay until tide__table_settle. */
 tide__waiting *tide__table_snapshot(const tide__table *table, size_t *count);
 
-/* What was published by commit `number` waits no longer; what was raised meanwhile does, on a new base. */
-void tide__table_settle(tide__table *table, const tide__waiting *published, size_t count,
-                        uint64_t number, bool current);
+/* What was published by commit `number` waits no longer; what was raised meanwhile does, on a new
+ * base where the commit wrote one, seen after commit `seen`: that is `number`, or the one before where
+ * the commit took marks back itself. What was spared waits on, on the base that the commit saw. */
+void tide__table_settle(tide__table *table, tide__waiting *published, size_t count, uint64_t number,
+                        uint64_t seen, bool current);
 
 /* Nothing waits any more. */
 void tide__table_drop(tide__table *table);

@@ -19,18 +19,24 @@ static uuid_t device, peer;
 static tide__core core;
 static tide__environment *environment;
 
+static void open_core(const tide_options *options)
+{
+    tide__detail detail;
+
+    memset(&core, 0, sizeof core);
+    ck_assert_int_eq(tide__environment_open(FILE_NAME, options, &environment, &detail), TIDE_OK);
+    tide__core_init(&core, environment, options);
+}
+
 static void set_up(void)
 {
     tide_options options;
-    tide__detail detail;
 
     test_uuid(device, 1);
     test_uuid(peer, 2);
     tide_close(test_open(FILE_NAME, NULL));
     tide_options_init(&options);
-    memset(&core, 0, sizeof core);
-    ck_assert_int_eq(tide__environment_open(FILE_NAME, &options, &environment, &detail), TIDE_OK);
-    tide__core_init(&core, environment, &options);
+    open_core(&options);
 }
 
 static void tear_down(void)
@@ -238,6 +244,92 @@ START_TEST(what_takes_marks_back_goes_alone)
 }
 END_TEST
 
+static void defer(const char *resource, tide_time upto)
+{
+    tide__advance step = {.after = TIDE_TIME_NONE, .upto = upto, .epoch = TIDE_TIME_NONE};
+    tide__detail detail;
+
+    ck_assert_int_eq(tide__id_make(device, peer, resource, &step.id), TIDE_OK);
+    ck_assert_int_eq(tide__core_advance(&core, &step, 1, false, &detail), TIDE_OK);
+}
+
+/* A store of 1 MiB without room for one mark more, with the marks "mark" at 10 and "last" at 0. */
+static void open_full_core(void)
+{
+    tide_options options;
+    tide_store *store;
+    uint64_t count = 0;
+
+    tear_down();
+    test_options(&options, UINT64_C(64) << 10);
+    options.max_size_bytes = UINT64_C(1) << 20;
+    store = test_open(FILE_NAME, &options);
+    ck_assert_int_eq(tide_advance(store, device, peer, "mark", 10), TIDE_OK);
+    ck_assert_int_eq(tide_advance(store, device, peer, "last", 0), TIDE_OK);
+    for (uint64_t some = 256; some > 0; some /= 2) {
+        while (test_fill(store, count, some, 5) == TIDE_OK) {
+            count += some;
+        }
+    }
+    tide_close(store);
+    open_core(&options);
+}
+
+/* A mark that was published with the first call must not be published again with the second. */
+START_TEST(in_a_full_store_each_call_publishes_what_is_left)
+{
+    call calls[2] = {{.resource = "mark", .after = TIDE_TIME_NONE, .upto = 100},
+                     {.resource = "mark", .after = TIDE_TIME_NONE, .upto = 60}};
+    char resource[24];
+
+    open_full_core();
+    for (int i = 0; i < 200; i++) { /* more than the last pages have left */
+        snprintf(resource, sizeof resource, "pending-%d", i);
+        defer(resource, 9);
+    }
+    defer("mark", 50);
+    ck_assert_int_eq(run_together(calls, 2), TIDE_OK);
+    ck_assert_int_eq(calls[0].answer, TIDE_OK);
+    ck_assert_int_eq(calls[1].answer, TIDE_STALE);
+    stands_at("mark", 100);
+    ck_assert_uint_eq(tide__core_waiting(&core), 200);
+}
+END_TEST
+
+/* The others are written, by whatever call. */
+START_TEST(a_damaged_mark_that_waits_fails_nothing_else)
+{
+    call first = {.resource = "mark", .after = TIDE_TIME_NONE, .upto = 10};
+    call other = {.resource = "other", .after = TIDE_TIME_NONE, .upto = 10};
+    tide__detail detail;
+    tide__id id;
+    size_t removed = 0;
+
+    advance(&first);
+    defer("mark", 50);
+    defer("tag", 5);
+    damage("mark");
+    advance(&other);
+    ck_assert_int_eq(other.answer, TIDE_OK);
+    ck_assert_uint_eq(tide__core_waiting(&core), 1);
+    defer("tag", 6);
+    tide__detail_clear(&detail);
+    ck_assert_int_eq(tide__core_flush(&core, &detail), TIDE_ECORRUPT);
+    ck_assert_ptr_nonnull(strstr(detail.text, "|mark"));
+    ck_assert_uint_eq(tide__core_waiting(&core), 1);
+    stands_at("tag", 6);
+    first.upto = 60;
+    advance(&first);
+    ck_assert_int_eq(first.answer, TIDE_ECORRUPT);
+    ck_assert_int_eq(tide__id_make(device, peer, "-", &id), TIDE_OK);
+    ck_assert_int_eq(tide__core_remove(&core, &id, &removed, &detail), TIDE_OK);
+    ck_assert_uint_eq(removed, 3);
+    ck_assert_uint_eq(tide__core_waiting(&core), 0);
+    ck_assert_int_eq(tide__core_flush(&core, &detail), TIDE_OK);
+    stands_at("mark", TIDE_TIME_NONE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("committer");
@@ -249,5 +341,7 @@ int main(void)
     tcase_add_test(test, one_that_fails_does_not_fail_the_others);
     tcase_add_test(test, a_barrier_that_fails_fails_all);
     tcase_add_test(test, what_takes_marks_back_goes_alone);
+    tcase_add_test(test, in_a_full_store_each_call_publishes_what_is_left);
+    tcase_add_test(test, a_damaged_mark_that_waits_fails_nothing_else);
     return test_run(suite);
 }

@@ -349,6 +349,17 @@ START_TEST(the_barrier_runs_before_publication)
 }
 END_TEST
 
+START_TEST(where_nothing_waits_no_barrier_runs)
+{
+    barrier_state state = {0, -4242};
+
+    ck_assert_int_eq(tide_set_barrier(store, barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
+    ck_assert_int_eq(state.calls, 0);
+}
+END_TEST
+
 START_TEST(a_barrier_that_fails_publishes_nothing_and_keeps_all)
 {
     barrier_state state = {0, -4242};
@@ -870,6 +881,187 @@ START_TEST(what_is_deferred_on_a_rewind_during_the_flush_is_kept)
 }
 END_TEST
 
+static void *advance_further(void *ctx)
+{
+    int *answer = ctx;
+
+    *answer = tide_advance_range(store, ENTRY, 50, 70);
+    return NULL;
+}
+
+static void advance_in_a_thread(barrier_state *state)
+{
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, advance_further, &state->answer), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(state->answer, TIDE_OK);
+}
+
+/* Lets another thread of ours go on from what waits, and rewinds elsewhere. */
+static int rewinding_behind_barrier(void *ctx)
+{
+    barrier_state *state = ctx;
+
+    if (state->calls++ == 0) {
+        advance_in_a_thread(state);
+        ck_assert_int_eq(test_remote_set(&remote, ENTRY, 10, 5), TIDE_OK);
+        ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 30), TIDE_OK);
+    }
+    return 0;
+}
+
+START_TEST(a_rewind_elsewhere_stands_over_what_is_deferred_during_the_flush)
+{
+    barrier_state state = {0, -1};
+
+    ck_assert_int_eq(durably("entry", 10), TIDE_OK);
+    ck_assert_int_eq(tide_advance_range(store, ENTRY, 10, 50), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, rewinding_behind_barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 30);
+    here("entry", 30);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 55), TIDE_OK); /* above what was dropped */
+    here("entry", 55);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 55);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
+}
+END_TEST
+
+static int advancing_barrier(void *ctx)
+{
+    barrier_state *state = ctx;
+
+    if (state->calls++ == 0)
+        advance_in_a_thread(state);
+    return 0;
+}
+
+START_TEST(a_rewind_here_stands_over_what_is_deferred_during_it)
+{
+    barrier_state state = {0, -1};
+
+    ck_assert_int_eq(durably("entry", 10), TIDE_OK);
+    ck_assert_int_eq(tide_advance_range(store, ENTRY, 10, 50), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, advancing_barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_compare_and_set(store, ENTRY, 50, 20), TIDE_OK);
+    here("entry", 20);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 55), TIDE_OK);
+    here("entry", 55);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 55);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
+}
+END_TEST
+
+/* What waits is removed, and so is what was raised on it meanwhile. */
+START_TEST(a_removal_here_stands_over_what_is_deferred_during_it)
+{
+    barrier_state state = {0, -1};
+    size_t removed = 0;
+
+    ck_assert_int_eq(tide_advance(store, ENTRY, 50), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, advancing_barrier, &state), TIDE_OK);
+    ck_assert_int_eq(tide_remove_peer(store, device, peer, &removed), TIDE_OK);
+    ck_assert_uint_eq(removed, 1);
+    here("entry", TIDE_TIME_NONE);
+    ck_assert_uint_eq(pending(), 0);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", TIDE_TIME_NONE);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &state), TIDE_OK);
+}
+END_TEST
+
+/* The other thread is done with its calls when the set is written. */
+static int joining_barrier(void *ctx)
+{
+    thread_state *state = ctx;
+
+    if (state->barriers == 0) {
+        (void)threaded_barrier(ctx);
+        ck_assert_int_eq(pthread_join(state->thread, NULL), 0);
+    }
+    return 0;
+}
+
+/* A removal of other marks says nothing about a first mark that came during it. */
+START_TEST(a_removal_here_keeps_first_marks_of_others)
+{
+    thread_state other;
+    uuid_t gone;
+
+    memset(&other, 0, sizeof other);
+    test_uuid(gone, 3);
+    test_signal_make(&other.begun);
+    ck_assert_int_eq(tide_advance(store, device, gone, "entry", 5), TIDE_OK);
+    ck_assert_int_eq(durably("tag", 1), TIDE_OK);
+    ck_assert_int_eq(tide_set_barrier(store, joining_barrier, &other), TIDE_OK);
+    ck_assert_int_eq(tide_remove_peer(store, device, gone, NULL), TIDE_OK);
+    ck_assert_int_eq(other.answer_advance, TIDE_OK);
+    here("volume", 1);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("volume", 1);
+    ck_assert_int_eq(tide_set_barrier(store, NULL, &other), TIDE_OK);
+    test_signal_close(&other.begun);
+}
+END_TEST
+
+/* The file has what waits, of another's making: what is raised now is based on that. */
+START_TEST(an_advance_on_the_mark_in_the_file_does_not_inherit_a_dropped_base)
+{
+    ck_assert_int_eq(durably("entry", 10), TIDE_OK);
+    ck_assert_int_eq(tide_advance_range(store, ENTRY, 10, 50), TIDE_OK);
+    ck_assert_int_eq(test_remote_set(&remote, ENTRY, 10, 5), TIDE_OK);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 50), TIDE_OK);
+    here("entry", 50);
+    ck_assert_int_eq(tide_advance_range(store, ENTRY, 50, 70), TIDE_OK);
+    here("entry", 70);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 70);
+}
+END_TEST
+
+START_TEST(a_removal_elsewhere_stands_where_there_was_no_mark)
+{
+    defer("entry", 50);
+    ck_assert_int_eq(test_remote_advance(&remote, ENTRY, 30), TIDE_OK);
+    ck_assert_int_eq(test_remote_set(&remote, ENTRY, 30, TIDE_TIME_NONE), TIDE_OK);
+    here("entry", TIDE_TIME_NONE);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", TIDE_TIME_NONE);
+    ck_assert_uint_eq(pending(), 0);
+}
+END_TEST
+
+/* A rewind removes nothing. */
+START_TEST(a_rewind_of_another_mark_keeps_first_marks)
+{
+    ck_assert_int_eq(durably("tag", 10), TIDE_OK);
+    defer("entry", 50);
+    ck_assert_int_eq(test_remote_set(&remote, device, peer, "tag", 10, 5), TIDE_OK);
+    here("entry", 50);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 50);
+}
+END_TEST
+
+/* After a reset of our own the mark is as absent as one that never was. */
+START_TEST(a_mark_that_was_reset_here_begins_anew)
+{
+    ck_assert_int_eq(durably("entry", 10), TIDE_OK);
+    defer("entry", 20);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(durably("tag", 10), TIDE_OK);
+    ck_assert_int_eq(tide_compare_and_set(store, ENTRY, 20, TIDE_TIME_NONE), TIDE_OK);
+    defer("entry", 50);
+    ck_assert_int_eq(test_remote_set(&remote, device, peer, "tag", 10, 5), TIDE_OK);
+    here("entry", 50);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    there("entry", 50);
+}
+END_TEST
+
 START_TEST(another_epoch_elsewhere_stands)
 {
     tide_step mine = {device, peer, "entry", TIDE_TIME_NONE, 100, 77};
@@ -940,6 +1132,7 @@ int main(void)
     tcase_add_test(test, remove_peer_removes_what_is_pending);
     tcase_add_test(test, thousands_may_be_pending);
     tcase_add_test(test, the_barrier_runs_before_publication);
+    tcase_add_test(test, where_nothing_waits_no_barrier_runs);
     tcase_add_test(test, a_barrier_that_fails_publishes_nothing_and_keeps_all);
     tcase_add_test(test, only_a_negative_answer_stops);
     tcase_add_test(test, the_barrier_runs_for_durable_calls);
@@ -963,6 +1156,14 @@ int main(void)
     tcase_add_test(test, a_removal_elsewhere_stands_also_above_the_base);
     tcase_add_test(test, a_rewind_of_another_mark_takes_nothing_back);
     tcase_add_test(test, what_is_deferred_on_a_rewind_during_the_flush_is_kept);
+    tcase_add_test(test, a_rewind_elsewhere_stands_over_what_is_deferred_during_the_flush);
+    tcase_add_test(test, a_rewind_here_stands_over_what_is_deferred_during_it);
+    tcase_add_test(test, a_removal_here_stands_over_what_is_deferred_during_it);
+    tcase_add_test(test, a_removal_here_keeps_first_marks_of_others);
+    tcase_add_test(test, an_advance_on_the_mark_in_the_file_does_not_inherit_a_dropped_base);
+    tcase_add_test(test, a_removal_elsewhere_stands_where_there_was_no_mark);
+    tcase_add_test(test, a_rewind_of_another_mark_keeps_first_marks);
+    tcase_add_test(test, a_mark_that_was_reset_here_begins_anew);
     tcase_add_test(test, another_epoch_elsewhere_stands);
     tcase_add_test(test, an_epoch_given_elsewhere_first_stands);
     tcase_add_test(test, a_rewind_here_takes_back_what_is_pending);

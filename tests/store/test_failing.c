@@ -101,6 +101,32 @@ START_TEST(what_waited_is_not_published_after_a_failed_flush)
 }
 END_TEST
 
+static void count_notice(void *ctx, int code, const char *text)
+{
+    (void)code;
+    (void)text;
+    ++*(int *)ctx;
+}
+
+/* What is in doubt was told to whoever made it; a notice is for what waits and is lost. */
+START_TEST(a_close_that_loses_nothing_says_nothing)
+{
+    tide_options options;
+    tide_store *store;
+    int notices = 0;
+
+    test_options(&options, 0);
+    options.notice = count_notice;
+    options.notice_ctx = &notices;
+    store = test_open(FILE_NAME, &options);
+    ck_assert_int_eq(tide_advance(store, ENTRY, 5), TIDE_OK);
+    failing = 1;
+    ck_assert_int_eq(tide_advance(store, ENTRY, 6), TIDE_EUNKNOWN);
+    tide_close(store);
+    ck_assert_int_eq(notices, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("failing");
@@ -109,5 +135,6 @@ int main(void)
     tcase_add_checked_fixture(test, set_up, NULL);
     tcase_add_test(test, a_failed_flush_is_final_until_it_is_opened_again);
     tcase_add_test(test, what_waited_is_not_published_after_a_failed_flush);
+    tcase_add_test(test, a_close_that_loses_nothing_says_nothing);
     return test_run(suite);
 }

@@ -292,6 +292,100 @@ START_TEST(in_a_full_store_waiting_marks_are_in_nobodys_way)
 }
 END_TEST
 
+/* Lets marks of a peer that has none wait. */
+static void defer_new(tide_store *store, const uuid_t of, int first, int count)
+{
+    char resource[32];
+
+    for (int i = first; i < first + count; i++) {
+        tide_step step = {device, of, resource, TIDE_TIME_NONE, 9, TIDE_TIME_NONE};
+
+        snprintf(resource, sizeof resource, "pending-%d", i);
+        test_require(tide_advance_many(store, &step, 1, TIDE_DEFERRED) == TIDE_OK);
+    }
+}
+
+/* Also where they are more than one commit takes. */
+START_TEST(in_a_full_store_many_waiting_marks_are_in_nobodys_way)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    size_t removed = 0;
+    uuid_t d, p;
+    char resource[32];
+
+    defer_new(store, peer, 0, 40000);
+    test_numbered(5, d, p, resource);
+    ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5, 3), TIDE_OK);
+    ck_assert_int_eq(tide_advance(store, d, p, resource, 8), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).pending, 40000);
+    ck_assert_uint_eq(info_of(store).marks, count);
+    ck_assert_int_eq(tide_flush(store), TIDE_EFULL);
+    ck_assert_int_eq(tide_remove_peer(store, d, p, &removed), TIDE_OK);
+    ck_assert_uint_eq(info_of(store).marks, count - removed);
+    ck_assert_uint_eq(info_of(store).pending, 40000);
+    tide_close(store);
+}
+END_TEST
+
+START_TEST(in_a_full_store_a_peer_whose_marks_all_wait_can_be_removed)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    size_t removed = 0;
+
+    defer_new(store, peer, 0, 20000);
+    ck_assert_int_eq(tide_remove_peer(store, device, peer, &removed), TIDE_OK);
+    ck_assert_uint_eq(removed, 20000);
+    ck_assert_uint_eq(info_of(store).pending, 0);
+    ck_assert_uint_eq(info_of(store).marks, count);
+    ck_assert_uint_eq(info_of(store).map_bytes, MIB);
+    ck_assert_uint_le(test_file_size(FILE_NAME), MIB);
+    tide_close(store);
+}
+END_TEST
+
+/* The room beyond the largest size is for taking back, whatever else waits. */
+START_TEST(in_a_full_store_what_waits_is_not_written_beyond_the_largest_size)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t count = fill_store(store);
+    uuid_t d, p;
+    char resource[32];
+
+    test_numbered(5, d, p, resource);
+    for (int i = 0; i < 4; i++) {
+        defer_new(store, peer, i * 3000, 3000);
+        ck_assert_int_eq(tide_flush(store), TIDE_EFULL);
+        ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5 - i, 4 - i), TIDE_OK);
+        ck_assert_uint_eq(info_of(store).marks, count);
+        ck_assert_uint_eq(info_of(store).pending, (uint64_t)(i + 1) * 3000);
+        ck_assert_uint_le(test_file_size(FILE_NAME), MIB + 64 * KIB);
+    }
+    tide_close(store);
+}
+END_TEST
+
+/* What taking back has used beyond the largest size is not for new marks either: else each round
+ * would use up a little more. */
+START_TEST(taking_back_and_filling_again_keeps_to_the_size)
+{
+    tide_store *store = open_with(SMALL_MAP, MIB);
+    uint64_t next = fill_store(store);
+
+    for (uint64_t round = 0; round < 200; round++) {
+        uuid_t d, p;
+        char resource[32];
+
+        test_numbered(round, d, p, resource);
+        ck_assert_int_eq(tide_compare_and_set(store, d, p, resource, 5, 4), TIDE_OK);
+        next += fill_until(store, next, 5, TIDE_EFULL);
+    }
+    ck_assert_uint_le(test_file_size(FILE_NAME), MIB + 128 * KIB);
+    tide_close(store);
+}
+END_TEST
+
 START_TEST(another_process_may_grow_the_file)
 {
     test_remote remote;
@@ -664,6 +758,37 @@ START_TEST(a_disk_that_fills_up_loses_nothing)
 }
 END_TEST
 
+/* The store's own snapshot, kept for the next read, has the one slot that there is. */
+static void child_fills_the_disk_and_the_readers(void *ctx)
+{
+    static const uint64_t disk = 1024 * KIB;
+    tide_options options;
+    tide_store *store = NULL;
+    tide_mark mark;
+    uint64_t count;
+
+    (void)ctx;
+    if (!enter_small_disk(disk))
+        _exit(NO_DISK);
+    set_ballast(256 * KIB);
+    tide_options_init(&options);
+    options.max_readers = 1;
+    child_assert(tide_open(FILE_NAME, &options, &store) == TIDE_OK);
+    child_assert(tide_get(store, ENTRY, &mark) == TIDE_ABSENT);
+    count = raise_until_full(store, 0);
+    child_assert(test_count_at(store, 0, count, 5) == count);
+    set_ballast(0);
+    child_assert(tide_advance(store, ENTRY, 9) == TIDE_OK);
+    tide_close(store);
+}
+
+START_TEST(a_disk_and_readers_that_fill_up_lose_nothing)
+{
+    run_on_small_disk("a_disk_and_readers_that_fill_up_lose_nothing",
+                      child_fills_the_disk_and_the_readers, NULL);
+}
+END_TEST
+
 static void child_reopens_a_full_disk(void *ctx)
 {
     static const uint64_t disk = 1024 * KIB;
@@ -802,6 +927,10 @@ int main(void)
     tcase_add_test(test, in_a_full_store_one_mark_can_be_removed);
     tcase_add_test(test, in_a_full_store_deferred_marks_stay_pending);
     tcase_add_test(test, in_a_full_store_waiting_marks_are_in_nobodys_way);
+    tcase_add_test(test, in_a_full_store_many_waiting_marks_are_in_nobodys_way);
+    tcase_add_test(test, in_a_full_store_a_peer_whose_marks_all_wait_can_be_removed);
+    tcase_add_test(test, in_a_full_store_what_waits_is_not_written_beyond_the_largest_size);
+    tcase_add_test(test, taking_back_and_filling_again_keeps_to_the_size);
     tcase_add_test(test, another_process_may_grow_the_file);
     tcase_add_test(test, a_walk_follows_a_file_that_has_grown);
     tcase_add_test(test, little_address_space_gives_a_smaller_map);
@@ -809,6 +938,7 @@ int main(void)
     tcase_add_test(test, opening_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, a_disk_that_fills_up_loses_nothing);
+    tcase_add_test(test, a_disk_and_readers_that_fill_up_lose_nothing);
     tcase_add_test(test, a_store_on_a_full_disk_opens_again);
     tcase_add_test(test, a_dead_reader_does_not_grow_the_file_on_and_on);
     tcase_add_test(test, opening_clears_dead_readers);

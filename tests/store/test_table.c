@@ -45,6 +45,8 @@ static tide__id id_of(const char *resource)
     return id;
 }
 
+static const tide__taken never = {0, 0};
+
 START_TEST(slots_are_current_until_somebody_else_commits)
 {
     tide__table table;
@@ -59,22 +61,22 @@ START_TEST(slots_are_current_until_somebody_else_commits)
     ck_assert_ptr_eq(tide__table_find(&table, &id), slot);
     ck_assert_ptr_eq(tide__table_take(&table, &id), slot);
     ck_assert(!tide__table_current(&table, slot, 0)); /* nothing is known of it */
-    ck_assert(tide__table_reach(&table, 10, 0));
+    ck_assert(tide__table_reach(&table, 10, &never));
     tide__table_note(&table, slot, &mark, true);
     tide__table_note(&table, second, &mark, true);
     ck_assert(tide__table_current(&table, slot, 10));
     ck_assert(!tide__table_current(&table, slot, 11)); /* there is a newer commit */
 
-    ck_assert(tide__table_follow(&table, 11, 0)); /* our own: the rest stands */
+    ck_assert(tide__table_follow(&table, 11, &never)); /* our own: the rest stands */
     ck_assert(tide__table_current(&table, slot, 11));
-    ck_assert(!tide__table_reach(&table, 10, 0)); /* an old snapshot */
+    ck_assert(!tide__table_reach(&table, 10, &never)); /* an old snapshot */
     ck_assert(tide__table_current(&table, slot, 11));
-    ck_assert(tide__table_follow(&table, 13, 0)); /* ours, but 12 was another's */
+    ck_assert(tide__table_follow(&table, 13, &never)); /* ours, but 12 was another's */
     ck_assert(!tide__table_current(&table, slot, 13));
     tide__table_note(&table, slot, &mark, true);
     ck_assert(tide__table_current(&table, slot, 13));
     ck_assert(!tide__table_current(&table, second, 13));
-    ck_assert(tide__table_reach(&table, 14, 0)); /* another's */
+    ck_assert(tide__table_reach(&table, 14, &never)); /* another's */
     ck_assert(!tide__table_current(&table, slot, 14));
     tide__table_free(&table);
 }
@@ -102,10 +104,10 @@ START_TEST(what_is_long_out_of_use_goes_and_what_waits_stays)
     tide__slot *slot;
 
     tide__table_init(&table);
-    (void)tide__table_reach(&table, 1, 0);
+    (void)tide__table_reach(&table, 1, &never);
     slot = tide__table_take(&table, &waiting);
     tide__table_note(&table, slot, &base, true);
-    tide__table_raise(&table, slot, &base, &upto);
+    tide__table_raise(&table, slot, false, &upto);
     for (uint64_t n = 0; n < 2 * TIDE__SLOTS_MAX; n++) {
         uuid_t d, p;
         char resource[32];
