@@ -1,0 +1,696 @@
+#!/usr/bin/env python3
+"""PREFACE"""
+import argparse
+import collections
+import random
+import sys
+
+NONE = -1
+SHARED = {0: True, 1: False, 2: True}   # resource 1 is device-owned
+KEYS = 6
+
+# The rules as settled, and beside each the first draft that `--variant` brings back.
+SETTLED = {
+    'epochs': 'open',        # a new epoch at every open; or only when a rollback is 'noticed'
+    'source': 'following',   # a row's source is (peer, following); or (peer, 'epoch')
+    'sweep': 'tombstone',    # a swept row becomes a tombstone; or 'vanish', or 'raise' (fresh stamp)
+    'dead': 'keep',          # a sweep leaves tombstones alone; or 'sweep'
+    'jump': True,            # a new epoch lifts the floor by a random distance
+    'remove': 'acks',        # removing a peer forgets its acks; or its 'marks' on it as well
+    'recover': 'one',        # full reads of one healthy peer end recovery; or of 'all' registered
+    'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
+}
+DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False)
+
+Row = collections.namedtuple('Row', 'version stamp dead value source')
+Full = collections.namedtuple('Full', 'epoch generation bound position listed')
+Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
+                                  'resource mark_epoch after generation limit')
+Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto rows last '
+                                'generation seen known')
+
+
+def newer(row, than):
+    """A deletion wins over the very version it deletes."""
+    return than is None or (row.version, row.dead) > (than.version, than.dead)
+
+
+class Failure(Exception):
+    pass
+
+
+class Rows:
+    """The row database: everything in it falls back together."""
+
+    def __init__(self, resources):
+        self.feed = [{} for _ in range(resources)]
+        self.pruned = [0] * resources   # an empty feed has a head: 0
+        self.floor = [NONE] * resources
+        self.lineage = {}            # epoch -> stamps at its end, None while it lasts
+        self.epoch = None
+        self.noticed = None          # the epoch taken when a rollback was last noticed
+        self.recovering = None       # or the (peer, resource) read in full since
+        self.peers = frozenset()
+        self.following = {}          # (peer, resource) -> number, part of a row's source
+        self.full = {}               # (peer, resource) -> Full
+
+    def copy(self):
+        new = Rows.__new__(Rows)
+        new.__dict__.update(self.__dict__)
+        new.feed = [dict(f) for f in self.feed]
+        new.pruned = list(self.pruned)
+        new.floor = list(self.floor)
+        new.lineage = dict(self.lineage)
+        new.following = dict(self.following)
+        new.full = dict(self.full)
+        return new
+
+
+class Marks:
+    """The mark store: it may fall behind the rows, never before them."""
+
+    def __init__(self):
+        self.marks = {}              # (peer, resource) -> (epoch, stamp)
+        self.acks = {}               # (peer, resource) -> stamp of our feed
+        self.rests = None            # (epoch, newest stamps) of the rows the marks rest on
+
+    def copy(self):
+        new = Marks()
+        new.marks, new.acks, new.rests = dict(self.marks), dict(self.acks), self.rests
+        return new
+
+
+class World:
+    def __init__(self, random_, rules, resources):
+        self.random, self.rules, self.resources = random_, rules, resources
+        self.now = 0
+        self.number = 0
+        self.net = []                # questions and answers under way
+        self.pruned = {}             # (resource, key) -> newest version whose deletion was pruned
+        self.reports = collections.Counter()
+        self.touched = set()         # idents once restored, copied or made anew
+        self.devices = []
+
+
+class Device:
+    def __init__(self, world, ident):
+        self.world, self.ident = world, ident
+        self.skew = 0
+        self.session = 0
+        self.heard = {}              # (asker, resource) -> number of its last question
+        self.backups = []
+        self.alive = True
+        self.rows, self.marks = Rows(world.resources), Marks()
+        self.open()
+
+    # -- the two files -------------------------------------------------------------------------
+
+    def flush(self):
+        self.disk_rows = self.rows.copy()
+
+    def publish(self):
+        self.flush()
+        self.marks.rests = (self.rows.epoch, self.heads())
+        self.disk_marks = self.marks.copy()
+
+    def open(self):
+        """What a program does when it opens the library."""
+        rows, rests = self.rows, self.marks.rests
+        self.session += 1
+        if rows.epoch is None:
+            self.new_epoch()
+        else:
+            if rests is not None:
+                epoch, heads = rests
+                if self.world.rules['epochs'] == 'noticed' and epoch != rows.epoch:
+                    self.notice('rows behind the marks')
+                elif not all(self.on_lineage(epoch, r, h) for r, h in enumerate(heads)):
+                    self.notice('rows behind the marks')
+                elif epoch != rows.epoch:
+                    self.marks.acks = {}        # the marks alone went back
+            if self.world.rules['epochs'] == 'open':
+                self.new_epoch()
+        self.publish()
+
+    def crash(self):
+        self.rows, self.marks = self.disk_rows.copy(), self.disk_marks.copy()
+        self.open()
+
+    # -- stamps and epochs ---------------------------------------------------------------------
+
+    def clock(self):
+        return max(1, self.world.now + self.skew)
+
+    def head(self, r):
+        feed = self.rows.feed[r]
+        return max(self.rows.pruned[r], max((x.stamp for x in feed.values()), default=NONE))
+
+    def heads(self):
+        return tuple(self.head(r) for r in range(self.world.resources))
+
+    def stamp(self, r):
+        return max(self.clock(), 1 + max(self.head(r), self.rows.floor[r]))
+
+    def new_epoch(self):
+        rows = self.rows
+        last = rows.epoch[0] if rows.epoch else 0
+        if rows.epoch:
+            rows.lineage[rows.epoch] = self.heads()
+        rows.epoch = (max(self.clock(), last + 1), self.world.random.getrandbits(40))
+        rows.lineage[rows.epoch] = None
+        if self.world.rules['jump']:
+            for r in range(self.world.resources):
+                rows.floor[r] = (max(rows.floor[r], self.head(r)) +
+                                 self.world.random.randrange(1, 1 << 20))
+
+    def on_lineage(self, epoch, r, stamp):
+        """Whether a mark was made on this very history."""
+        if epoch not in self.rows.lineage:
+            return False
+        end = self.rows.lineage[epoch]
+        return stamp <= (self.head(r) if end is None else end[r])
+
+    def notice(self, why):
+        """Our history is not the one that marks rest on, ours or a peer's."""
+        self.world.reports[why] += 1
+        self.new_epoch()
+        self.rows.noticed = self.rows.epoch
+        self.rows.recovering = frozenset()
+        self.rows.full = {}
+        self.flush()
+        self.marks.marks, self.marks.acks = {}, {}
+        self.publish()
+
+    # -- changes -------------------------------------------------------------------------------
+
+    def write(self, r, key, value, dead=False):
+        row = self.rows.feed[r].get(key)
+        if dead and (row is None or row.dead):
+            return
+        stamp = self.stamp(r)
+        self.rows.feed[r][key] = Row((stamp, self.ident), stamp, dead, value, None)
+
+    def prune(self):
+        rows = self.rows
+        for r in range(self.world.resources):
+            low = min((self.marks.acks.get((p, r), NONE) for p in rows.peers), default=NONE)
+            for key, row in list(rows.feed[r].items()):
+                if row.dead and row.stamp <= low:
+                    if row.source != 'sweep':
+                        self.world.pruned[r, key] = max(
+                            self.world.pruned.get((r, key), (0, 0)), row.version)
+                    rows.pruned[r] = max(rows.pruned[r], row.stamp)
+                    del rows.feed[r][key]
+
+    def register(self, peer):
+        self.rows.peers |= {peer}
+
+    def remove(self, peer):
+        self.rows.peers -= {peer}
+        for r in range(self.world.resources):
+            self.marks.acks.pop((peer, r), None)
+            if self.world.rules['remove'] == 'marks':
+                self.rows.full.pop((peer, r), None)
+                self.marks.marks.pop((peer, r), None)
+        self.publish()
+
+    # -- the protocol --------------------------------------------------------------------------
+
+    def ask(self, server, r, limit):
+        if self.world.rules['register'] == 'both':
+            self.register(server.ident)
+        self.flush()                 # what a question claims is on disk
+        full = self.rows.full.get((server.ident, r))
+        if full is not None:
+            epoch, after, generation = full.epoch, full.position, full.generation
+        else:
+            epoch, after = self.marks.marks.get((server.ident, r), (None, NONE))
+            generation = None
+        self.world.number += 1
+        return Question(self.world.number, self, self.session, self.ident, self.rows.epoch,
+                        self.rows.recovering is not None, r, epoch, after, generation, limit)
+
+    def source(self, peer, epoch, r):
+        if self.world.rules['source'] == 'epoch':
+            return (peer, epoch)
+        return (peer, self.rows.following.get((peer, r), 0))
+
+    def serve(self, q):
+        rows, r = self.rows, q.resource
+        if self.heard.get((q.asker, r), 0) > q.number:
+            return None              # overtaken
+        self.heard[q.asker, r] = q.number
+        self.register(q.ident)
+        known = q.mark_epoch is not None and self.on_lineage(q.mark_epoch, r, q.after)
+        if self.world.rules['epochs'] == 'noticed':
+            lost = q.mark_epoch == rows.epoch and not known
+            known = known and q.mark_epoch == rows.epoch
+        else:
+            lost = (q.mark_epoch is not None and not known and
+                    (rows.noticed is None or q.mark_epoch > rows.noticed))
+        if lost and rows.recovering is None:
+            self.notice('a mark beyond our history')
+        self.flush()                 # nothing leaves before it is on disk
+        recovering = rows.recovering is not None
+        if recovering and not q.recovering:
+            return Answer('wait', self, True, q, None, NONE, (), False, None, None, False)
+        if known and q.generation is None:
+            self.marks.acks[q.ident, r] = q.after
+        else:
+            self.marks.acks.pop((q.ident, r), None)
+        pruned = rows.pruned[r]
+        if (not known or (q.after == NONE and q.generation is None) or
+                (q.after < pruned and q.generation != pruned)):
+            seen = self.marks.marks.get((q.ident, r))
+            return Answer('rescan', self, recovering, q, rows.epoch, NONE, (), False, pruned,
+                          seen, known)
+        behind = sorted((x.stamp, key) for key, x in rows.feed[r].items() if x.stamp > q.after)
+        taken = behind[:q.limit]
+        last = len(taken) == len(behind)
+        upto = self.head(r) if last else taken[-1][0]
+        own = self.source(q.ident, q.epoch, r)
+        page = [(key, rows.feed[r][key]) for _, key in taken
+                if q.generation is not None or rows.feed[r][key].source != own]
+        return Answer('page', self, recovering, q, rows.epoch, upto, tuple(page), last,
+                      q.generation, None, True)
+
+    def apply(self, a):
+        """True if the answer brought us on."""
+        if a is None or a.kind == 'wait' or a.question.session != self.session:
+            return False
+        if a.kind == 'rescan':
+            return self.begin_full(a)
+        q, r, rows = a.question, a.question.resource, self.rows
+        at = (a.server.ident, r)
+        full = rows.full.get(at)
+        if full is not None:
+            if (q.generation, q.mark_epoch) != (full.generation, full.epoch):
+                return False
+            if q.after != full.position or (a.upto <= full.position and not a.last):
+                return False
+        else:
+            epoch, mark = self.marks.marks.get(at, (None, NONE))
+            if q.generation is not None or q.mark_epoch != epoch:
+                return False
+            if q.after > mark or a.upto <= mark:
+                return False
+        source = self.source(a.server.ident, a.epoch, r)
+        for key, row in a.rows:
+            if newer(row, rows.feed[r].get(key)):
+                rows.floor[r] = max(rows.floor[r], row.version[0])
+                stamp = 1 + max(self.head(r), rows.floor[r])
+                rows.feed[r][key] = Row(row.version, stamp, row.dead, row.value, source)
+        if full is not None:
+            full = full._replace(position=a.upto, epoch=a.epoch,
+                                 listed=full.listed | {key for key, _ in a.rows})
+            rows.full[at] = full
+            if not a.last:
+                return True
+            self.sweep(at, full, source)
+            del rows.full[at]
+            self.recovered(a)
+        self.marks.marks[at] = (a.epoch, a.upto)
+        check_mark(self, a.server, r)
+        return True
+
+    def begin_full(self, a):
+        q, r, rows = a.question, a.question.resource, self.rows
+        at = (a.server.ident, r)
+        full = rows.full.get(at)
+        if full is not None:
+            if (q.mark_epoch, q.after, q.generation) != (full.epoch, full.position,
+                                                         full.generation):
+                return False
+        elif (q.mark_epoch, q.after, q.generation) != (
+                self.marks.marks.get(at, (None, NONE)) + (None,)):
+            return False
+        if at in self.marks.marks:
+            del self.marks.marks[at]
+            self.flush()
+            self.disk_marks.marks.pop(at, None)
+        if not a.known:
+            rows.following[at] = rows.following.get(at, 0) + 1
+        rows.full[at] = Full(a.epoch, a.generation, self.bound(a.seen, r), NONE, frozenset())
+        return True
+
+    def bound(self, seen, r):
+        """Up to which stamp of our present history the server has seen our feed."""
+        if seen is None or seen[0] not in self.rows.lineage:
+            return NONE
+        end = self.rows.lineage[seen[0]]
+        return seen[1] if end is None else min(seen[1], end[r])
+
+    def sweep(self, at, full, source):
+        rows, r = self.rows, at[1]
+        rules = self.world.rules
+        for key, row in list(rows.feed[r].items()):
+            if key in full.listed or not (row.stamp <= full.bound or row.source == source):
+                continue
+            if row.dead:
+                if rules['dead'] == 'sweep':
+                    rows.pruned[r] = max(rows.pruned[r], row.stamp)
+                    del rows.feed[r][key]
+                continue
+            if not self.world.pruned.get((r, key), (0, 0)) > row.version:
+                raise Failure('swept a live row: device %d resource %d key %s %s' %
+                              (self.ident, r, key, row.version))
+            self.world.reports['- swept'] += 1
+            if rules['sweep'] == 'tombstone':
+                stamp = 1 + max(self.head(r), rows.floor[r])
+                rows.feed[r][key] = Row(row.version, stamp, True, None, source)
+            else:
+                rows.pruned[r] = max(rows.pruned[r], row.stamp) if rules['sweep'] == 'vanish' \
+                    else 1 + max(self.head(r), rows.floor[r])
+                del rows.feed[r][key]
+
+    def recovered(self, a):
+        rows = self.rows
+        if rows.recovering is None or a.recovering:
+            return
+        rows.recovering |= {(a.server.ident, a.question.resource)}
+        peers = rows.peers if self.world.rules['recover'] == 'all' else [a.server.ident]
+        if all((p, r) in rows.recovering for p in peers for r in range(self.world.resources)):
+            rows.recovering = None
+
+
+# -- what must hold ----------------------------------------------------------------------------
+
+def check_mark(device, peer, r):
+    world = device.world
+    if device.ident in world.touched or peer.ident in world.touched:
+        return
+    epoch, mark = device.marks.marks.get((peer.ident, r), (None, NONE))
+    for key, row in peer.rows.feed[r].items():
+        if row.stamp <= mark:
+            mine = device.rows.feed[r].get(key)
+            if (mine is None or mine.version < row.version) and \
+                    world.pruned.get((r, key), (0, 0)) < row.version:
+                raise Failure('untrue mark: device %d on %d resource %d key %s' %
+                              (device.ident, peer.ident, r, key))
+
+
+def live(device):
+    return [{k: (x.version, x.value) for k, x in f.items() if not x.dead}
+            for f in device.rows.feed]
+
+
+def check_equal(devices):
+    first = live(devices[0])
+    for d in devices[1:]:
+        for r, mine in enumerate(live(d)):
+            for key in set(mine) | set(first[r]):
+                x, y = first[r].get(key), mine.get(key)
+                if x != y:
+                    if x and y and x[0] == y[0]:
+                        raise Failure('one version twice: resource %d key %s %s' % (r, key, x[0]))
+                    raise Failure('diverged: devices %d %d resource %d key %s %s %s' %
+                                  (devices[0].ident, d.ident, r, key, x, y))
+
+
+def newest(devices):
+    best = {}
+    for d in devices:
+        for r, feed in enumerate(d.rows.feed):
+            for key, row in feed.items():
+                if newer(row, best.get((r, key))):
+                    best[r, key] = row
+    return best
+
+
+def check_kept(world, best, device):
+    """Nothing lost, and nothing deleted come back."""
+    back = None
+    for (r, key), row in best.items():
+        mine = device.rows.feed[r].get(key)
+        gone = world.pruned.get((r, key), (0, 0))
+        if mine is not None and not mine.dead and mine.version < max(
+                gone, row.version if row.dead else gone):
+            back = Failure('returned: device %d resource %d key %s %s < %s' %
+                           (device.ident, r, key, mine.version, gone))
+        elif not row.dead and gone < row.version and (
+                mine is None or mine.version < row.version or
+                (mine.dead and mine.version == row.version)):
+            raise Failure('lost: device %d resource %d key %s %s' %
+                          (device.ident, r, key, row.version))
+    if back:
+        raise back
+
+
+def check_edge(world, follower, server):
+    """One direction only: what the server has, the follower has; what it deleted is deleted."""
+    for r, feed in enumerate(server.rows.feed):
+        for key, row in feed.items():
+            mine = follower.rows.feed[r].get(key)
+            if newer(row, mine) and not (mine is None and row.dead) and \
+                    world.pruned.get((r, key), (0, 0)) <= row.version:
+                raise Failure('behind: device %d on %d resource %d key %s' %
+                              (follower.ident, server.ident, r, key))
+        source = follower.source(server.ident, server.rows.epoch, r)
+        for key, mine in follower.rows.feed[r].items():
+            if not mine.dead and mine.source == source and key not in feed:
+                raise Failure('kept: device %d from %d resource %d key %s' %
+                              (follower.ident, server.ident, r, key))
+
+
+# -- one run -----------------------------------------------------------------------------------
+
+def edges_of(random_, count, oneway):
+    pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
+    if not oneway:
+        return pairs
+    kept = set()
+    for i in range(1, count):
+        for j in random_.sample(range(i), random_.randint(1, min(i, 2))):
+            kept.add((i, j))
+    return sorted(kept)
+
+
+def key_for(world, device, r):
+    n = world.random.randrange(KEYS)
+    return n if SHARED[r] else (device.ident, n % 3)
+
+
+def run(seed, what, rules):
+    random_ = random.Random(seed)
+    count = random_.randint(2, 4)
+    world = World(random_, rules, random_.randint(2, 3))
+    devices = world.devices
+    devices.extend(Device(world, i) for i in range(count))
+    edges = edges_of(random_, count, 'oneway' in what)
+    pace = random_.choice((3, 1000, 10 ** 7))
+    if 'skew' in what:
+        for d in devices:
+            d.skew = random_.randint(-40, 40) * pace
+    copied = None                    # the index of the device that was copied
+
+    def servers(d):
+        i = devices.index(d) if devices.index(d) < count else original(d)
+        mine = [devices[b] for a, b in edges if a == i]
+        return mine + [x for x in devices[count:] if x.ident != d.ident and x.ident in
+                       [y.ident for y in mine]]
+
+    def original(d):
+        return next(i for i in range(count) if devices[i].ident == d.ident)
+
+    def at_random(*weighted):
+        x = random_.random() * sum(w for w, _ in weighted)
+        for w, name in weighted:
+            x -= w
+            if x < 0:
+                return name
+        return weighted[-1][1]
+
+    def deliver(i, again):
+        kind, to, what_ = world.net[i]
+        if not again:
+            world.net.pop(i)
+        if kind == 'question':
+            if to.alive:
+                world.net.append(('answer', what_.asker, to.serve(what_)))
+        else:
+            to.apply(what_)
+
+    events = [(34, 'write'), (12, 'delete'), (38, 'talk'), (8, 'deliver'), (3, 'flush'),
+              (3, 'publish')]
+    for name, weight in (('crash', 2), ('prune', 4), ('jump', .4), ('rows', .7), ('marks', .7),
+                         ('both', .7), ('clone', .8), ('wipe', .4), ('remove', .6)):
+        if name in what:
+            events.append((weight, name))
+    if {'rows', 'marks', 'both'} & what:
+        events.append((2, 'backup'))
+    for step in range(random_.choice((60, 150, 300))):
+        world.now += random_.randint(0, pace)
+        d = random_.choice(devices)
+        event = at_random(*events)
+        if event in ('write', 'delete'):
+            r = random_.randrange(world.resources)
+            d.write(r, key_for(world, d, r), step if event == 'write' else None,
+                    event == 'delete')
+        elif event == 'talk':
+            choice = servers(d)
+            if choice:
+                a, r = random_.choice(choice), random_.randrange(world.resources)
+                for _ in range(random_.choice((1, 1, 3, 8))):
+                    q = d.ask(a, r, random_.randint(1, 4))
+                    x = random_.random()
+                    if x < .15:
+                        world.net.append(('question', a, q))
+                        break
+                    answer = a.serve(q)
+                    if x < .3:
+                        world.net.append(('answer', d, answer))
+                        break
+                    if x < .9 and not d.apply(answer):
+                        break
+        elif event == 'deliver':
+            while world.net and random_.random() < .8:
+                deliver(random_.randrange(len(world.net)), random_.random() < .2)
+        elif event == 'flush':
+            d.flush()
+        elif event == 'publish':
+            d.publish()
+        elif event == 'crash':
+            d.crash()
+            for a in devices:
+                if a.ident != d.ident:
+                    for r in range(world.resources):
+                        check_mark(d, a, r)
+        elif event == 'prune':
+            d.prune()
+        elif event == 'jump':
+            d.skew -= random_.randint(0, 60) * pace
+        elif event == 'backup':
+            d.backups.append((d.disk_rows.copy(), d.disk_marks.copy()))
+        elif event in ('rows', 'marks', 'both') and d.backups:
+            rows, marks = random_.choice(d.backups)
+            world.touched.add(d.ident)
+            world.reports['+ ' + event + ' restored'] += 1
+            d.rows = (d.disk_rows if event == 'marks' else rows).copy()
+            d.marks = (d.disk_marks if event == 'rows' else marks).copy()
+            d.open()
+        elif event == 'clone' and copied is None:
+            copied = next(i for i in range(count) if devices[i] is d)
+            world.touched.add(d.ident)
+            world.reports['+ copied'] += 1
+            twin = Device(world, d.ident)
+            twin.skew = d.skew
+            twin.rows, twin.marks = d.disk_rows.copy(), d.disk_marks.copy()
+            twin.open()
+            devices.append(twin)
+        elif event == 'wipe':
+            world.touched.add(d.ident)
+            world.reports['+ wiped'] += 1
+            d.rows, d.marks = Rows(world.resources), Marks()
+            d.open()
+        elif event == 'remove':
+            if d.rows.peers:
+                d.remove(random_.choice(sorted(d.rows.peers)))
+                world.reports['+ removed'] += 1
+
+    # a person gives one of two copies an id of its own
+    if copied is not None:
+        old, twin = devices[copied], devices[-1]
+        one = random_.choice((old, twin))
+        one.ident = count
+        one.rows.lineage, one.rows.epoch, one.marks.acks = {}, None, {}
+        one.rows.full = {}
+        one.marks.rests = None
+        one.open()
+    best = newest(devices)
+    before = {d: newest([d]) for d in devices}
+    talk = [(devices[i], devices[j]) for i, j in edges]
+    if copied is not None:
+        talk += [(twin, a) for b, a in talk if b is old] + \
+                [(b, twin) for b, a in talk if a is old]
+        if 'oneway' not in what:
+            talk += [(twin, old), (old, twin)]
+    heal(world, talk, 'prune' in what)
+    if 'oneway' in what:
+        for b, a in talk:
+            check_edge(world, b, a)
+        for d in devices:
+            check_kept_here(world, before[d], d)
+        return world
+    check_equal(devices)
+    check_kept(world, best, devices[0])
+    return world
+
+
+def check_kept_here(world, best, device):
+    try:
+        check_kept(world, best, device)
+    except Failure as failure:
+        if not str(failure).startswith('returned'):
+            raise
+
+
+def heal(world, talk, prune):
+    devices = world.devices
+    for round_ in range(100):
+        moved = False
+        for b, a in talk:
+            for r in range(world.resources):
+                for _ in range(400):
+                    if not b.apply(a.serve(b.ask(a, r, 3))):
+                        break
+                    moved = True
+                else:
+                    raise Failure('no end: device %d on %d' % (b.ident, a.ident))
+        if prune and round_ < 20:
+            for d in devices:
+                if world.random.random() < .5:
+                    d.prune()
+        if moved:
+            continue
+        waiting = [d for d in devices if d.rows.recovering is not None]
+        if not waiting:
+            return
+        for d in waiting:            # nobody can help: a person accepts
+            world.reports['accepted'] += 1
+            d.rows.recovering = None
+    raise Failure('not quiet')
+
+
+SCENARIOS = {
+    'plain': '',
+    'crash': 'crash skew',
+    'prune': 'crash skew jump prune',
+    'rows': 'crash skew prune rows',
+    'marks': 'crash skew prune marks',
+    'both': 'crash skew jump prune both',
+    'clone': 'crash skew prune clone',
+    'wipe': 'crash skew prune wipe',
+    'remove': 'crash skew prune remove',
+    'oneway': 'crash skew jump prune oneway',
+    'oneway-restore': 'crash skew prune oneway rows marks both',
+    'all': 'crash skew jump prune rows marks both clone wipe remove',
+}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument('--seeds', type=int, default=200)
+    p.add_argument('--start', type=int, default=0)
+    p.add_argument('--scenario', choices=sorted(SCENARIOS))
+    p.add_argument('--variant', action='append', default=[])
+    p.add_argument('--draft', action='store_true')
+    options = p.parse_args()
+    rules = dict(DRAFT if options.draft else SETTLED)
+    for v in options.variant:
+        name, _, value = v.partition('=')
+        rules[name] = value if name != 'jump' else value == 'True'
+    for name in [options.scenario] if options.scenario else SCENARIOS:
+        what = set(SCENARIOS[name].split())
+        fails = {}
+        totals = collections.Counter()
+        for seed in range(options.start, options.start + options.seeds):
+            try:
+                w = run(seed, what, rules)
+                totals.update(w.reports)
+            except Failure as failure:
+                fails.setdefault(str(failure).split(':')[0], []).append((seed, str(failure)))
+        print(name, options.seeds, {k: (len(v), v[0]) for k, v in fails.items()}, dict(totals))
+
+
+if __name__ == '__main__':
+    main()
