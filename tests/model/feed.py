@@ -18,14 +18,19 @@ SETTLED = {
     'jump': True,            # a new epoch lifts the floor by a random distance
     'remove': 'acks',        # removing a peer forgets its acks; or its 'marks' on it as well
     'recover': 'one',        # full reads of one healthy peer end recovery; or of 'all' registered
+    'seen': 'last',          # the sweep goes by the mark on the last page; or on the 'rescan'
+    'top': True,             # a full read names how far it knows the server's feed
+    'omit': 'epoch',         # rows are left out for an asker in the epoch of our mark; or 'always'
+    'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
-DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False)
+DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
+             seen='rescan', top=False, omit='always', unsure=False)
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
-Full = collections.namedtuple('Full', 'epoch generation bound position listed')
+Full = collections.namedtuple('Full', 'epoch top generation seen position listed')
 Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
-                                  'resource mark_epoch after generation limit')
+                                  'resource mark_epoch top after generation limit')
 Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto rows last '
                                 'generation seen known')
 
@@ -48,6 +53,7 @@ class Rows:
         self.floor = [NONE] * resources
         self.lineage = {}            # epoch -> stamps at its end, None while it lasts
         self.epoch = None
+        self.unsure = [()] * resources   # (low, high]: stamps given when marks were not on disk
         self.noticed = None          # the epoch taken when a rollback was last noticed
         self.recovering = None       # or the (peer, resource) read in full since
         self.peers = frozenset()
@@ -62,6 +68,7 @@ class Rows:
         new.floor = list(self.floor)
         new.lineage = dict(self.lineage)
         new.following = dict(self.following)
+        new.unsure = list(self.unsure)
         new.full = dict(self.full)
         return new
 
@@ -128,6 +135,10 @@ class Device:
                     self.notice('rows behind the marks')
                 elif epoch != rows.epoch:
                     self.marks.acks = {}        # the marks alone went back
+            for r, head in enumerate(self.heads()):
+                sure = rests[1][r] if rests is not None else NONE
+                if sure < head:
+                    rows.unsure[r] += ((sure, head),)
             if self.world.rules['epochs'] == 'open':
                 self.new_epoch()
         self.publish()
@@ -223,17 +234,18 @@ class Device:
         full = self.rows.full.get((server.ident, r))
         if full is not None:
             epoch, after, generation = full.epoch, full.position, full.generation
+            top = full.top if self.world.rules['top'] else after
         else:
             epoch, after = self.marks.marks.get((server.ident, r), (None, NONE))
-            generation = None
+            top, generation = after, None
         self.world.number += 1
         return Question(self.world.number, self, self.session, self.ident, self.rows.epoch,
-                        self.rows.recovering is not None, r, epoch, after, generation, limit)
+                        self.rows.recovering is not None, r, epoch, top, after, generation, limit)
 
     def source(self, peer, epoch, r):
         if self.world.rules['source'] == 'epoch':
             return (peer, epoch)
-        return (peer, self.rows.following.get((peer, r), 0))
+        return (peer, self.rows.following.get((peer, r)))
 
     def serve(self, q):
         rows, r = self.rows, q.resource
@@ -241,7 +253,7 @@ class Device:
             return None              # overtaken
         self.heard[q.asker, r] = q.number
         self.register(q.ident)
-        known = q.mark_epoch is not None and self.on_lineage(q.mark_epoch, r, q.after)
+        known = q.mark_epoch is not None and self.on_lineage(q.mark_epoch, r, q.top)
         if self.world.rules['epochs'] == 'noticed':
             lost = q.mark_epoch == rows.epoch and not known
             known = known and q.mark_epoch == rows.epoch
@@ -259,20 +271,22 @@ class Device:
         else:
             self.marks.acks.pop((q.ident, r), None)
         pruned = rows.pruned[r]
+        seen = self.marks.marks.get((q.ident, r))
         if (not known or (q.after == NONE and q.generation is None) or
                 (q.after < pruned and q.generation != pruned)):
-            seen = self.marks.marks.get((q.ident, r))
-            return Answer('rescan', self, recovering, q, rows.epoch, NONE, (), False, pruned,
-                          seen, known)
+            return Answer('rescan', self, recovering, q, rows.epoch, self.head(r), (), False,
+                          pruned, seen, known)
         behind = sorted((x.stamp, key) for key, x in rows.feed[r].items() if x.stamp > q.after)
         taken = behind[:q.limit]
         last = len(taken) == len(behind)
         upto = self.head(r) if last else taken[-1][0]
         own = self.source(q.ident, q.epoch, r)
+        if self.world.rules['omit'] == 'epoch' and (seen is None or seen[0] != q.epoch):
+            own = 'nobody'
         page = [(key, rows.feed[r][key]) for _, key in taken
                 if q.generation is not None or rows.feed[r][key].source != own]
         return Answer('page', self, recovering, q, rows.epoch, upto, tuple(page), last,
-                      q.generation, None, True)
+                      q.generation, seen, True)
 
     def apply(self, a):
         """True if the answer brought us on."""
@@ -292,7 +306,10 @@ class Device:
             epoch, mark = self.marks.marks.get(at, (None, NONE))
             if q.generation is not None or q.mark_epoch != epoch:
                 return False
-            if q.after > mark or a.upto <= mark:
+            if q.after > mark or a.upto < mark:
+                return False
+            if a.upto == mark:
+                self.marks.marks[at] = (a.epoch, a.upto)
                 return False
         source = self.source(a.server.ident, a.epoch, r)
         for key, row in a.rows:
@@ -301,8 +318,12 @@ class Device:
                 stamp = 1 + max(self.head(r), rows.floor[r])
                 rows.feed[r][key] = Row(row.version, stamp, row.dead, row.value, source)
         if full is not None:
-            full = full._replace(position=a.upto, epoch=a.epoch,
+            full = full._replace(position=a.upto,
                                  listed=full.listed | {key for key, _ in a.rows})
+            if a.upto >= full.top or self.world.rules['top'] is False:
+                full = full._replace(epoch=a.epoch, top=a.upto)
+            if self.world.rules['seen'] == 'last':
+                full = full._replace(seen=a.seen)
             rows.full[at] = full
             if not a.last:
                 return True
@@ -329,8 +350,8 @@ class Device:
             self.flush()
             self.disk_marks.marks.pop(at, None)
         if not a.known:
-            rows.following[at] = rows.following.get(at, 0) + 1
-        rows.full[at] = Full(a.epoch, a.generation, self.bound(a.seen, r), NONE, frozenset())
+            rows.following[at] = a.epoch
+        rows.full[at] = Full(a.epoch, a.upto, a.generation, a.seen, NONE, frozenset())
         return True
 
     def bound(self, seen, r):
@@ -340,11 +361,17 @@ class Device:
         end = self.rows.lineage[seen[0]]
         return seen[1] if end is None else min(seen[1], end[r])
 
+    def sure(self, stamp, r):
+        return not self.world.rules['unsure'] or \
+            not any(low < stamp <= high for low, high in self.rows.unsure[r])
+
     def sweep(self, at, full, source):
         rows, r = self.rows, at[1]
         rules = self.world.rules
+        bound = self.bound(full.seen, r)
         for key, row in list(rows.feed[r].items()):
-            if key in full.listed or not (row.stamp <= full.bound or row.source == source):
+            if key in full.listed or not (row.stamp <= bound or (
+                    row.source == source and self.sure(row.stamp, r))):
                 continue
             if row.dead:
                 if rules['dead'] == 'sweep':
@@ -436,7 +463,7 @@ def check_kept(world, best, device):
         raise back
 
 
-def check_edge(world, follower, server):
+def check_edge(world, follower, server, touched):
     """One direction only: what the server has, the follower has; what it deleted is deleted."""
     for r, feed in enumerate(server.rows.feed):
         for key, row in feed.items():
@@ -447,7 +474,7 @@ def check_edge(world, follower, server):
                               (follower.ident, server.ident, r, key))
         source = follower.source(server.ident, server.rows.epoch, r)
         for key, mine in follower.rows.feed[r].items():
-            if not mine.dead and mine.source == source and key not in feed:
+            if not touched and not mine.dead and mine.source == source and key not in feed:
                 raise Failure('kept: device %d from %d resource %d key %s' %
                               (follower.ident, server.ident, r, key))
 
@@ -592,9 +619,8 @@ def run(seed, what, rules):
         old, twin = devices[copied], devices[-1]
         one = random_.choice((old, twin))
         one.ident = count
-        one.rows.lineage, one.rows.epoch, one.marks.acks = {}, None, {}
-        one.rows.full = {}
-        one.marks.rests = None
+        one.rows.lineage, one.rows.epoch, one.rows.full = {}, None, {}
+        one.marks = Marks()
         one.open()
     best = newest(devices)
     before = {d: newest([d]) for d in devices}
@@ -607,7 +633,7 @@ def run(seed, what, rules):
     heal(world, talk, 'prune' in what)
     if 'oneway' in what:
         for b, a in talk:
-            check_edge(world, b, a)
+            check_edge(world, b, a, world.touched)
         for d in devices:
             check_kept_here(world, before[d], d)
         return world
@@ -663,6 +689,7 @@ SCENARIOS = {
     'remove': 'crash skew prune remove',
     'oneway': 'crash skew jump prune oneway',
     'oneway-restore': 'crash skew prune oneway rows marks both',
+    'oneway-remove': 'crash skew jump prune oneway remove',
     'all': 'crash skew jump prune rows marks both clone wipe remove',
 }
 
