@@ -21,11 +21,13 @@ SETTLED = {
     'seen': 'last',          # the sweep goes by the mark on the last page; or on the 'rescan'
     'top': True,             # a full read names how far it knows the server's feed
     'omit': 'epoch',         # rows are left out for an asker in the epoch of our mark; or 'always'
+    'beyond': True,          # the epoch taken at a rollback is above the one that was lost
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
+    'help': 'recovering',    # whom a recovering device serves: 'recovering' ones, or 'nobody'
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
-             seen='rescan', top=False, omit='always', unsure=False)
+             seen='rescan', top=False, omit='always', unsure=False, beyond=False)
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
 Full = collections.namedtuple('Full', 'epoch top generation seen position listed')
@@ -94,6 +96,7 @@ class World:
         self.number = 0
         self.net = []                # questions and answers under way
         self.pruned = {}             # (resource, key) -> newest version whose deletion was pruned
+        self.made = {}               # (resource, key, version) -> when it was written
         self.reports = collections.Counter()
         self.touched = set()         # idents once restored, copied or made anew
         self.devices = []
@@ -106,7 +109,7 @@ class Device:
         self.session = 0
         self.heard = {}              # (asker, resource) -> number of its last question
         self.backups = []
-        self.alive = True
+        self.away = 0
         self.rows, self.marks = Rows(world.resources), Marks()
         self.open()
 
@@ -130,9 +133,9 @@ class Device:
             if rests is not None:
                 epoch, heads = rests
                 if self.world.rules['epochs'] == 'noticed' and epoch != rows.epoch:
-                    self.notice('rows behind the marks')
+                    self.notice('rows behind the marks', epoch)
                 elif not all(self.on_lineage(epoch, r, h) for r, h in enumerate(heads)):
-                    self.notice('rows behind the marks')
+                    self.notice('rows behind the marks', epoch)
                 elif epoch != rows.epoch:
                     self.marks.acks = {}        # the marks alone went back
             for r, head in enumerate(self.heads()):
@@ -162,9 +165,9 @@ class Device:
     def stamp(self, r):
         return max(self.clock(), 1 + max(self.head(r), self.rows.floor[r]))
 
-    def new_epoch(self):
+    def new_epoch(self, beyond=None):
         rows = self.rows
-        last = rows.epoch[0] if rows.epoch else 0
+        last = max(e[0] if e else 0 for e in (rows.epoch, beyond))
         if rows.epoch:
             rows.lineage[rows.epoch] = self.heads()
         rows.epoch = (max(self.clock(), last + 1), self.world.random.getrandbits(40))
@@ -181,10 +184,10 @@ class Device:
         end = self.rows.lineage[epoch]
         return stamp <= (self.head(r) if end is None else end[r])
 
-    def notice(self, why):
+    def notice(self, why, lost):
         """Our history is not the one that marks rest on, ours or a peer's."""
         self.world.reports[why] += 1
-        self.new_epoch()
+        self.new_epoch(lost if self.world.rules['beyond'] else None)
         self.rows.noticed = self.rows.epoch
         self.rows.recovering = frozenset()
         self.rows.full = {}
@@ -199,6 +202,8 @@ class Device:
         if dead and (row is None or row.dead):
             return
         stamp = self.stamp(r)
+        self.world.number += 1
+        self.world.made[r, key, (stamp, self.ident)] = self.world.number
         self.rows.feed[r][key] = Row((stamp, self.ident), stamp, dead, value, None)
 
     def prune(self):
@@ -207,11 +212,11 @@ class Device:
             low = min((self.marks.acks.get((p, r), NONE) for p in rows.peers), default=NONE)
             for key, row in list(rows.feed[r].items()):
                 if row.dead and row.stamp <= low:
-                    if row.source != 'sweep':
-                        self.world.pruned[r, key] = max(
-                            self.world.pruned.get((r, key), (0, 0)), row.version)
+                    self.world.pruned[r, key] = max(
+                        self.world.pruned.get((r, key), (0, 0)), row.version)
                     rows.pruned[r] = max(rows.pruned[r], row.stamp)
                     del rows.feed[r][key]
+                    self.world.reports['- pruned'] += 1
 
     def register(self, peer):
         self.rows.peers |= {peer}
@@ -261,10 +266,10 @@ class Device:
             lost = (q.mark_epoch is not None and not known and
                     (rows.noticed is None or q.mark_epoch > rows.noticed))
         if lost and rows.recovering is None:
-            self.notice('a mark beyond our history')
+            self.notice('a mark beyond our history', q.mark_epoch)
         self.flush()                 # nothing leaves before it is on disk
         recovering = rows.recovering is not None
-        if recovering and not q.recovering:
+        if recovering and not (q.recovering and self.world.rules['help'] == 'recovering'):
             return Answer('wait', self, True, q, None, NONE, (), False, None, None, False)
         if known and q.generation is None:
             self.marks.acks[q.ident, r] = q.after
@@ -392,6 +397,7 @@ class Device:
 
     def recovered(self, a):
         rows = self.rows
+        self.world.reports['- read in full'] += 1
         if rows.recovering is None or a.recovering:
             return
         rows.recovering |= {(a.server.ident, a.question.resource)}
@@ -450,8 +456,9 @@ def check_kept(world, best, device):
     for (r, key), row in best.items():
         mine = device.rows.feed[r].get(key)
         gone = world.pruned.get((r, key), (0, 0))
-        if mine is not None and not mine.dead and mine.version < max(
-                gone, row.version if row.dead else gone):
+        deleted = max(gone, row.version if row.dead else gone)
+        if mine is not None and not mine.dead and mine.version < deleted and \
+                world.made[r, key, mine.version] < world.made[r, key, deleted]:
             back = Failure('returned: device %d resource %d key %s %s < %s' %
                            (device.ident, r, key, mine.version, gone))
         elif not row.dead and gone < row.version and (
@@ -532,14 +539,13 @@ def run(seed, what, rules):
         if not again:
             world.net.pop(i)
         if kind == 'question':
-            if to.alive:
-                world.net.append(('answer', what_.asker, to.serve(what_)))
+            world.net.append(('answer', what_.asker, to.serve(what_)))
         else:
             to.apply(what_)
 
-    events = [(34, 'write'), (12, 'delete'), (38, 'talk'), (8, 'deliver'), (3, 'flush'),
+    events = [(24, 'write'), (14, 'delete'), (45, 'talk'), (8, 'deliver'), (3, 'flush'),
               (3, 'publish')]
-    for name, weight in (('crash', 2), ('prune', 4), ('jump', .4), ('rows', .7), ('marks', .7),
+    for name, weight in (('crash', 2), ('prune', 10), ('jump', .4), ('rows', .7), ('marks', .7),
                          ('both', .7), ('clone', .8), ('wipe', .4), ('remove', .6)):
         if name in what:
             events.append((weight, name))
@@ -554,7 +560,7 @@ def run(seed, what, rules):
             d.write(r, key_for(world, d, r), step if event == 'write' else None,
                     event == 'delete')
         elif event == 'talk':
-            choice = servers(d)
+            choice = [a for a in servers(d) if max(a.away, d.away) <= step]
             if choice:
                 a, r = random_.choice(choice), random_.randrange(world.resources)
                 for _ in range(random_.choice((1, 1, 3, 8))):
@@ -610,9 +616,11 @@ def run(seed, what, rules):
             d.rows, d.marks = Rows(world.resources), Marks()
             d.open()
         elif event == 'remove':
-            if d.rows.peers:
-                d.remove(random_.choice(sorted(d.rows.peers)))
-                world.reports['+ removed'] += 1
+            for a in devices:        # away, given up by some, and back later
+                if d.ident in a.rows.peers and random_.random() < .8:
+                    a.remove(d.ident)
+            d.away = step + random_.randint(0, 80)
+            world.reports['+ removed'] += 1
 
     # a person gives one of two copies an id of its own
     if copied is not None:
@@ -705,7 +713,7 @@ def main():
     rules = dict(DRAFT if options.draft else SETTLED)
     for v in options.variant:
         name, _, value = v.partition('=')
-        rules[name] = value if name != 'jump' else value == 'True'
+        rules[name] = value if value not in ('True', 'False') else value == 'True'
     for name in [options.scenario] if options.scenario else SCENARIOS:
         what = set(SCENARIOS[name].split())
         fails = {}
