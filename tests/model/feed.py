@@ -22,19 +22,20 @@ SETTLED = {
     'top': True,             # a full read names how far it knows the server's feed
     'omit': 'epoch',         # rows are left out for an asker in the epoch of our mark; or 'always'
     'beyond': True,          # the epoch taken at a rollback is above the one that was lost
+    'chain': True,           # a server knows the lineage of those it follows
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
     'help': 'recovering',    # whom a recovering device serves: 'recovering' ones, or 'nobody'
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
-             seen='rescan', top=False, omit='always', unsure=False, beyond=False)
+             seen='rescan', top=False, omit='always', unsure=False, beyond=False, chain=False)
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
 Full = collections.namedtuple('Full', 'epoch top generation seen position listed')
 Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
                                   'resource mark_epoch top after generation limit')
 Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto rows last '
-                                'generation seen known')
+                                'generation seen known lineage')
 
 
 def newer(row, than):
@@ -54,6 +55,7 @@ class Rows:
         self.pruned = [0] * resources   # an empty feed has a head: 0
         self.floor = [NONE] * resources
         self.lineage = {}            # epoch -> stamps at its end, None while it lasts
+        self.lineages = {}           # peer -> its lineage, as its last page told
         self.epoch = None
         self.unsure = [()] * resources   # (low, high]: stamps given when marks were not on disk
         self.noticed = None          # the epoch taken when a rollback was last noticed
@@ -68,7 +70,7 @@ class Rows:
         new.feed = [dict(f) for f in self.feed]
         new.pruned = list(self.pruned)
         new.floor = list(self.floor)
-        new.lineage = dict(self.lineage)
+        new.lineages = dict(self.lineages)
         new.following = dict(self.following)
         new.unsure = list(self.unsure)
         new.full = dict(self.full)
@@ -168,10 +170,12 @@ class Device:
     def new_epoch(self, beyond=None):
         rows = self.rows
         last = max(e[0] if e else 0 for e in (rows.epoch, beyond))
+        lineage = dict(rows.lineage)
         if rows.epoch:
-            rows.lineage[rows.epoch] = self.heads()
+            lineage[rows.epoch] = self.heads()
         rows.epoch = (max(self.clock(), last + 1), self.world.random.getrandbits(40))
-        rows.lineage[rows.epoch] = None
+        lineage[rows.epoch] = None
+        rows.lineage = lineage       # never changed in place: pages carry it
         if self.world.rules['jump']:
             for r in range(self.world.resources):
                 rows.floor[r] = (max(rows.floor[r], self.head(r)) +
@@ -270,17 +274,19 @@ class Device:
         self.flush()                 # nothing leaves before it is on disk
         recovering = rows.recovering is not None
         if recovering and not (q.recovering and self.world.rules['help'] == 'recovering'):
-            return Answer('wait', self, True, q, None, NONE, (), False, None, None, False)
+            return Answer('wait', self, True, q, None, NONE, (), False, None, None, False, None)
         if known and q.generation is None:
             self.marks.acks[q.ident, r] = q.after
         else:
             self.marks.acks.pop((q.ident, r), None)
         pruned = rows.pruned[r]
         seen = self.marks.marks.get((q.ident, r))
+        if seen is not None:
+            seen += (rows.lineages.get(q.ident, {}),)
         if (not known or (q.after == NONE and q.generation is None) or
                 (q.after < pruned and q.generation != pruned)):
             return Answer('rescan', self, recovering, q, rows.epoch, self.head(r), (), False,
-                          pruned, seen, known)
+                          pruned, seen, known, None)
         behind = sorted((x.stamp, key) for key, x in rows.feed[r].items() if x.stamp > q.after)
         taken = behind[:q.limit]
         last = len(taken) == len(behind)
@@ -291,7 +297,7 @@ class Device:
         page = [(key, rows.feed[r][key]) for _, key in taken
                 if q.generation is not None or rows.feed[r][key].source != own]
         return Answer('page', self, recovering, q, rows.epoch, upto, tuple(page), last,
-                      q.generation, seen, True)
+                      q.generation, seen, True, rows.lineage)
 
     def apply(self, a):
         """True if the answer brought us on."""
@@ -316,6 +322,7 @@ class Device:
             if a.upto == mark:
                 self.marks.marks[at] = (a.epoch, a.upto)
                 return False
+        rows.lineages[a.server.ident] = a.lineage
         source = self.source(a.server.ident, a.epoch, r)
         for key, row in a.rows:
             if newer(row, rows.feed[r].get(key)):
@@ -361,10 +368,20 @@ class Device:
 
     def bound(self, seen, r):
         """Up to which stamp of our present history the server has seen our feed."""
-        if seen is None or seen[0] not in self.rows.lineage:
+        if seen is None:
             return NONE
-        end = self.rows.lineage[seen[0]]
-        return seen[1] if end is None else min(seen[1], end[r])
+        epoch, mark, theirs = seen
+        mine = self.rows.lineage
+        if epoch in mine:
+            return mark if mine[epoch] is None else min(mark, mine[epoch][r])
+        if not self.world.rules['chain'] or epoch not in theirs:
+            return NONE
+        before = list(theirs)[:list(theirs).index(epoch)]
+        for common in reversed(before):      # the newest epoch that both histories share
+            if common in mine:
+                ends = [e[r] for e in (mine[common], theirs[common]) if e is not None]
+                return min([mark] + ends)
+        return NONE
 
     def sure(self, stamp, r):
         return not self.world.rules['unsure'] or \
