@@ -6,6 +6,7 @@ import random
 import sys
 
 NONE = -1
+NO_MARK = (None, NONE, NONE, NONE)
 SHARED = {0: True, 1: False, 2: True}   # resource 1 is device-owned
 KEYS = 6
 
@@ -23,18 +24,21 @@ SETTLED = {
     'omit': 'epoch',         # rows are left out for an asker in the epoch of our mark; or 'always'
     'beyond': True,          # the epoch taken at a rollback is above the one that was lost
     'chain': True,           # a server knows the lineage of those it follows
+    'position': True,        # in a full read its position, or the mark before, counts as seen
+    'whole': True,           # what a lost history proves ends where the server was level with it
+    'gap': True,             # a stamp that is not the clock's leaves a random gap
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
     'help': 'recovering',    # whom a recovering device serves: 'recovering' ones, or 'nobody'
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
-             seen='rescan', top=False, omit='always', unsure=False, beyond=False, chain=False)
+             seen='rescan', top=False, omit='always', unsure=False, beyond=False, chain=False, position=False, whole=False, gap=False)
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
-Full = collections.namedtuple('Full', 'epoch top generation seen position listed')
+Full = collections.namedtuple('Full', 'epoch top generation seen was position listed')
 Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
                                   'resource mark_epoch top after generation limit')
-Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto rows last '
+Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto head rows last '
                                 'generation seen known lineage')
 
 
@@ -81,7 +85,7 @@ class Marks:
     """The mark store: it may fall behind the rows, never before them."""
 
     def __init__(self):
-        self.marks = {}              # (peer, resource) -> (epoch, stamp)
+        self.marks = {}              # (peer, resource) -> (epoch, stamp, head, whole)
         self.acks = {}               # (peer, resource) -> stamp of our feed
         self.rests = None            # (epoch, newest stamps) of the rows the marks rest on
 
@@ -165,7 +169,8 @@ class Device:
         return tuple(self.head(r) for r in range(self.world.resources))
 
     def stamp(self, r):
-        return max(self.clock(), 1 + max(self.head(r), self.rows.floor[r]))
+        gap = self.world.random.getrandbits(10) if self.world.rules['gap'] else 0
+        return max(self.clock(), 1 + gap + max(self.head(r), self.rows.floor[r]))
 
     def new_epoch(self, beyond=None):
         rows = self.rows
@@ -245,8 +250,10 @@ class Device:
             epoch, after, generation = full.epoch, full.position, full.generation
             top = full.top if self.world.rules['top'] else after
         else:
-            epoch, after = self.marks.marks.get((server.ident, r), (None, NONE))
-            top, generation = after, None
+            epoch, after, top = self.marks.marks.get((server.ident, r), NO_MARK)[:3]
+            generation = None
+            if not self.world.rules['top']:
+                top = after
         self.world.number += 1
         return Question(self.world.number, self, self.session, self.ident, self.rows.epoch,
                         self.rows.recovering is not None, r, epoch, top, after, generation, limit)
@@ -274,30 +281,39 @@ class Device:
         self.flush()                 # nothing leaves before it is on disk
         recovering = rows.recovering is not None
         if recovering and not (q.recovering and self.world.rules['help'] == 'recovering'):
-            return Answer('wait', self, True, q, None, NONE, (), False, None, None, False, None)
+            return Answer('wait', self, True, q, None, NONE, NONE, (), False, None, None, False,
+                          None)
         if known and q.generation is None:
             self.marks.acks[q.ident, r] = q.after
         else:
             self.marks.acks.pop((q.ident, r), None)
         pruned = rows.pruned[r]
-        seen = self.marks.marks.get((q.ident, r))
-        if seen is not None:
-            seen += (rows.lineages.get(q.ident, {}),)
+        seen = self.seen((q.ident, r))
         if (not known or (q.after == NONE and q.generation is None) or
                 (q.after < pruned and q.generation != pruned)):
-            return Answer('rescan', self, recovering, q, rows.epoch, self.head(r), (), False,
+            return Answer('rescan', self, recovering, q, rows.epoch, NONE, self.head(r), (), False,
                           pruned, seen, known, None)
         behind = sorted((x.stamp, key) for key, x in rows.feed[r].items() if x.stamp > q.after)
         taken = behind[:q.limit]
         last = len(taken) == len(behind)
         upto = self.head(r) if last else taken[-1][0]
         own = self.source(q.ident, q.epoch, r)
-        if self.world.rules['omit'] == 'epoch' and (seen is None or seen[0] != q.epoch):
+        if self.world.rules['omit'] == 'epoch' and (not seen or seen[0][0] != q.epoch):
             own = 'nobody'
         page = [(key, rows.feed[r][key]) for _, key in taken
-                if q.generation is not None or rows.feed[r][key].source != own]
-        return Answer('page', self, recovering, q, rows.epoch, upto, tuple(page), last,
+                if q.generation is not None or rows.feed[r][key].source != own or
+                not self.sure(rows.feed[r][key].stamp, r)]
+        return Answer('page', self, recovering, q, rows.epoch, upto, self.head(r), tuple(page), last,
                       q.generation, seen, True, rows.lineage)
+
+    def seen(self, at):
+        """What we have seen of a peer's feed, in words that it can check against its past."""
+        lineage = self.rows.lineages.get(at[0], {})
+        seen = [self.marks.marks[at] + (lineage,)] if at in self.marks.marks else []
+        full = self.rows.full.get(at)
+        if full is not None and self.world.rules['position']:
+            seen = [(full.epoch, full.position, full.top, NONE, lineage)] + list(full.was)
+        return tuple(seen)
 
     def apply(self, a):
         """True if the answer brought us on."""
@@ -314,13 +330,13 @@ class Device:
             if q.after != full.position or (a.upto <= full.position and not a.last):
                 return False
         else:
-            epoch, mark = self.marks.marks.get(at, (None, NONE))
+            epoch, mark, _, whole = self.marks.marks.get(at, NO_MARK)
             if q.generation is not None or q.mark_epoch != epoch:
                 return False
             if q.after > mark or a.upto < mark:
                 return False
             if a.upto == mark:
-                self.marks.marks[at] = (a.epoch, a.upto)
+                self.marks.marks[at] = (a.epoch, a.upto, a.head, a.upto)
                 return False
         rows.lineages[a.server.ident] = a.lineage
         source = self.source(a.server.ident, a.epoch, r)
@@ -330,10 +346,8 @@ class Device:
                 stamp = 1 + max(self.head(r), rows.floor[r])
                 rows.feed[r][key] = Row(row.version, stamp, row.dead, row.value, source)
         if full is not None:
-            full = full._replace(position=a.upto,
+            full = full._replace(position=a.upto, epoch=a.epoch, top=a.head,
                                  listed=full.listed | {key for key, _ in a.rows})
-            if a.upto >= full.top or self.world.rules['top'] is False:
-                full = full._replace(epoch=a.epoch, top=a.upto)
             if self.world.rules['seen'] == 'last':
                 full = full._replace(seen=a.seen)
             rows.full[at] = full
@@ -342,7 +356,8 @@ class Device:
             self.sweep(at, full, source)
             del rows.full[at]
             self.recovered(a)
-        self.marks.marks[at] = (a.epoch, a.upto)
+            whole = NONE
+        self.marks.marks[at] = (a.epoch, a.upto, a.head, a.upto if a.last else whole)
         check_mark(self, a.server, r)
         return True
 
@@ -355,32 +370,36 @@ class Device:
                                                          full.generation):
                 return False
         elif (q.mark_epoch, q.after, q.generation) != (
-                self.marks.marks.get(at, (None, NONE)) + (None,)):
+                self.marks.marks.get(at, NO_MARK)[:2] + (None,)):
             return False
+        was = full.was if full is not None else ()
         if at in self.marks.marks:
-            del self.marks.marks[at]
+            was = (self.marks.marks.pop(at) + (rows.lineages[at[0]],),)
             self.flush()
             self.disk_marks.marks.pop(at, None)
         if not a.known:
             rows.following[at] = a.epoch
-        rows.full[at] = Full(a.epoch, a.upto, a.generation, a.seen, NONE, frozenset())
+        rows.full[at] = Full(a.epoch, a.head, a.generation, a.seen, was, NONE,
+                             frozenset())
         return True
 
     def bound(self, seen, r):
         """Up to which stamp of our present history the server has seen our feed."""
-        if seen is None:
-            return NONE
-        epoch, mark, theirs = seen
+        epoch, mark, top, whole, theirs = seen
         mine = self.rows.lineage
-        if epoch in mine:
+        if not self.world.rules['chain']:
+            if epoch not in mine:
+                return NONE
             return mark if mine[epoch] is None else min(mark, mine[epoch][r])
-        if not self.world.rules['chain'] or epoch not in theirs:
-            return NONE
-        before = list(theirs)[:list(theirs).index(epoch)]
-        for common in reversed(before):      # the newest epoch that both histories share
+        if self.on_lineage(epoch, r, top):
+            return mark
+        # The mark is about a history that we lost. What changed there after the server was last
+        # level with it may never have been seen, neither as it was nor as it became.
+        known = list(theirs)
+        for common in reversed(known[:known.index(epoch) + 1] if epoch in theirs else ()):
             if common in mine:
                 ends = [e[r] for e in (mine[common], theirs[common]) if e is not None]
-                return min([mark] + ends)
+                return min([whole if self.world.rules['whole'] else mark] + ends)
         return NONE
 
     def sure(self, stamp, r):
@@ -390,7 +409,7 @@ class Device:
     def sweep(self, at, full, source):
         rows, r = self.rows, at[1]
         rules = self.world.rules
-        bound = self.bound(full.seen, r)
+        bound = max((self.bound(s, r) for s in full.seen or ()), default=NONE)
         for key, row in list(rows.feed[r].items()):
             if key in full.listed or not (row.stamp <= bound or (
                     row.source == source and self.sure(row.stamp, r))):
@@ -429,7 +448,7 @@ def check_mark(device, peer, r):
     world = device.world
     if device.ident in world.touched or peer.ident in world.touched:
         return
-    epoch, mark = device.marks.marks.get((peer.ident, r), (None, NONE))
+    _, mark, _, _ = device.marks.marks.get((peer.ident, r), NO_MARK)
     for key, row in peer.rows.feed[r].items():
         if row.stamp <= mark:
             mine = device.rows.feed[r].get(key)
