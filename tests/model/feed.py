@@ -27,12 +27,15 @@ SETTLED = {
     'position': True,        # in a full read its position, or the mark before, counts as seen
     'whole': True,           # what a lost history proves ends where the server was level with it
     'gap': True,             # a stamp that is not the clock's leaves a random gap
+    'until': True,           # an epoch ends where it may have been served, not at what was written
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
     'help': 'recovering',    # whom a recovering device serves: 'recovering' ones, or 'nobody'
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
-             seen='rescan', top=False, omit='always', unsure=False, beyond=False, chain=False, position=False, whole=False, gap=False)
+             seen='rescan', top=False, omit='always', unsure=False, beyond=False,
+             chain=False, position=False, whole=False, gap=False,
+             until=False)
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
 Full = collections.namedtuple('Full', 'epoch top generation seen was position listed')
@@ -58,6 +61,7 @@ class Rows:
         self.feed = [{} for _ in range(resources)]
         self.pruned = [0] * resources   # an empty feed has a head: 0
         self.floor = [NONE] * resources
+        self.until = [0] * resources    # no stamp above has been served or rested upon
         self.lineage = {}            # epoch -> stamps at its end, None while it lasts
         self.lineages = {}           # peer -> its lineage, as its last page told
         self.epoch = None
@@ -74,6 +78,7 @@ class Rows:
         new.feed = [dict(f) for f in self.feed]
         new.pruned = list(self.pruned)
         new.floor = list(self.floor)
+        new.until = list(self.until)
         new.lineages = dict(self.lineages)
         new.following = dict(self.following)
         new.unsure = list(self.unsure)
@@ -104,6 +109,7 @@ class World:
         self.pruned = {}             # (resource, key) -> newest version whose deletion was pruned
         self.made = {}               # (resource, key, version) -> when it was written
         self.reports = collections.Counter()
+        self.step = 0
         self.touched = set()         # idents once restored, copied or made anew
         self.devices = []
 
@@ -124,7 +130,14 @@ class Device:
     def flush(self):
         self.disk_rows = self.rows.copy()
 
+    def cover(self):
+        """Before a head is served or rested upon; in steps, so that it is seldom written."""
+        for r, head in enumerate(self.heads()):
+            if head > self.rows.until[r]:
+                self.rows.until[r] = head + self.world.step
+
     def publish(self):
+        self.cover()
         self.flush()
         self.marks.rests = (self.rows.epoch, self.heads())
         self.disk_marks = self.marks.copy()
@@ -136,6 +149,8 @@ class Device:
         if rows.epoch is None:
             self.new_epoch()
         else:
+            rows.lineage = dict(rows.lineage)
+            rows.lineage[rows.epoch] = self.ends()
             if rests is not None:
                 epoch, heads = rests
                 if self.world.rules['epochs'] == 'noticed' and epoch != rows.epoch:
@@ -150,6 +165,8 @@ class Device:
                     rows.unsure[r] += ((sure, head),)
             if self.world.rules['epochs'] == 'open':
                 self.new_epoch()
+            elif rows.lineage[rows.epoch] is not None:
+                rows.lineage[rows.epoch] = None
         self.publish()
 
     def crash(self):
@@ -168,6 +185,11 @@ class Device:
     def heads(self):
         return tuple(self.head(r) for r in range(self.world.resources))
 
+    def ends(self):
+        if not self.world.rules['until']:
+            return self.heads()
+        return tuple(min(h, u) for h, u in zip(self.heads(), self.rows.until))
+
     def stamp(self, r):
         gap = self.world.random.getrandbits(10) if self.world.rules['gap'] else 0
         return max(self.clock(), 1 + gap + max(self.head(r), self.rows.floor[r]))
@@ -177,7 +199,7 @@ class Device:
         last = max(e[0] if e else 0 for e in (rows.epoch, beyond))
         lineage = dict(rows.lineage)
         if rows.epoch:
-            lineage[rows.epoch] = self.heads()
+            lineage[rows.epoch] = self.ends()
         rows.epoch = (max(self.clock(), last + 1), self.world.random.getrandbits(40))
         lineage[rows.epoch] = None
         rows.lineage = lineage       # never changed in place: pages carry it
@@ -278,6 +300,7 @@ class Device:
                     (rows.noticed is None or q.mark_epoch > rows.noticed))
         if lost and rows.recovering is None:
             self.notice('a mark beyond our history', q.mark_epoch)
+        self.cover()
         self.flush()                 # nothing leaves before it is on disk
         recovering = rows.recovering is not None
         if recovering and not (q.recovering and self.world.rules['help'] == 'recovering'):
@@ -327,6 +350,8 @@ class Device:
         if full is not None:
             if (q.generation, q.mark_epoch) != (full.generation, full.epoch):
                 return False
+            if self.world.rules['top'] and q.top != full.top:
+                return False         # an answer to an earlier full read
             if q.after != full.position or (a.upto <= full.position and not a.last):
                 return False
         else:
@@ -548,6 +573,7 @@ def play(world, what):
     devices.extend(Device(world, i) for i in range(count))
     edges = edges_of(random_, count, 'oneway' in what)
     pace = random_.choice((3, 1000, 10 ** 7))
+    world.step = 4 * pace
     if 'skew' in what:
         for d in devices:
             d.skew = random_.randint(-40, 40) * pace
@@ -582,10 +608,10 @@ def play(world, what):
     events = [(24, 'write'), (14, 'delete'), (45, 'talk'), (8, 'deliver'), (3, 'flush'),
               (3, 'publish')]
     for name, weight in (('crash', 2), ('prune', 10), ('jump', .4), ('rows', .7), ('marks', .7),
-                         ('both', .7), ('clone', .8), ('wipe', .4), ('remove', .6)):
+                         ('both', .7), ('foreign', .7), ('clone', .8), ('wipe', .4), ('remove', .6)):
         if name in what:
             events.append((weight, name))
-    if {'rows', 'marks', 'both'} & what:
+    if {'rows', 'marks', 'both', 'foreign'} & what:
         events.append((2, 'backup'))
     for step in range(random_.choice((60, 150, 300))):
         world.now += random_.randint(0, pace)
@@ -630,12 +656,16 @@ def play(world, what):
             d.skew -= random_.randint(0, 60) * pace
         elif event == 'backup':
             d.backups.append((d.disk_rows.copy(), d.disk_marks.copy()))
-        elif event in ('rows', 'marks', 'both') and d.backups:
+        elif event in ('rows', 'marks', 'both', 'foreign') and d.backups:
             rows, marks = random_.choice(d.backups)
             world.touched.add(d.ident)
             world.reports['+ ' + event + ' restored'] += 1
             d.rows = (d.disk_rows if event == 'marks' else rows).copy()
             d.marks = (d.disk_marks if event == 'rows' else marks).copy()
+            if event == 'foreign':   # another program writes before ours opens
+                for _ in range(random_.randint(1, 3)):
+                    r = random_.randrange(world.resources)
+                    d.write(r, key_for(world, d, r), step)
             d.open()
         elif event == 'clone' and copied is None:
             copied = next(i for i in range(count) if devices[i] is d)
@@ -736,6 +766,7 @@ SCENARIOS = {
     'rows': 'crash skew prune rows',
     'marks': 'crash skew prune marks',
     'both': 'crash skew jump prune both',
+    'foreign': 'crash skew prune foreign',
     'clone': 'crash skew prune clone',
     'wipe': 'crash skew prune wipe',
     'remove': 'crash skew prune remove',
@@ -751,6 +782,8 @@ def allowed(failure, world):
     where a person was told that a device's history was lost, doubled, given up or begun anew."""
     told = sum(n for name, n in world.reports.items() if name[0] not in '+-')
     gone = sum(n for name, n in world.reports.items() if name[0] == '+')
+    if world.reports['+ foreign restored']:
+        return True
     if failure.startswith('returned'):
         return bool(gone and (told or world.reports['+ removed'] or world.reports['+ wiped']))
     if failure.startswith('one version twice'):
