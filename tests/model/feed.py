@@ -1,70 +1,78 @@
 #!/usr/bin/env python3
 """An executable model of the protocol: what a mark may claim, and what a sweep may delete.
 
-It plays devices that change, delete, follow, prune, crash, are restored, copied, wiped and given up,
-over a net that loses, repeats and reorders; then lets everybody talk until nothing moves, and looks
-whether all are equal, nothing is lost and nothing that was deleted has come back. Every mark is
-checked whenever it moves. `--variant RULE=VALUE` and `--draft` bring back rules that were given up,
-to see what they break. Exit status 1: something failed that is not one of the limits below.
+It plays devices that change, delete, follow, prune, crash, are restored, copied, wiped and given
+up, over a net that loses, repeats and reorders; then lets everybody talk until nothing moves,
+and looks whether all are equal, nothing is lost and nothing that was deleted has come back.
+Every mark is checked whenever it moves. `--variant RULE=VALUE` and `--draft` bring back rules
+that were given up, to see what they break. Exit status 1: something failed that is not one of
+the limits below.
 
-Stamps. The next stamp of a resource is max(clock, 1 + random gap + max(newest stamp, pruned, floor)).
-Applying a row lifts the floor to its version. The head is max(newest stamp, pruned), 0 for a feed
-that never held a row; it never falls. Versions order by (stamp, device); at the same version a
-deletion is newer than what it deletes.
+Stamps. The next stamp of a resource is max(clock, 1 + random gap + max(newest stamp, pruned,
+floor)). Applying a row lifts the floor to its version. The head is max(newest stamp, pruned), 0
+for a feed that never held a row; it never falls. Versions order by (stamp, device); at the same
+version a deletion is newer than what it deletes.
 
-Epochs. A device takes a new epoch at every open, before anything else. Its lineage is the list of its
-epochs with the stamps at which each ended: min(head, until), where `until` is raised, ahead and so
-seldom, before a head above it is served or published. Pages carry the lineage; followers keep it with
-their rows. Floors start at a random distance above in a new epoch.
+Epochs. A device takes a new epoch at every open, before anything else. Its lineage is the list
+of its epochs with the stamps at which each ended: min(head, until), where `until` is raised,
+ahead and so seldom, before a head above it is served or published. Pages carry the lineage;
+followers keep it with their rows. Floors start at a random distance above in a new epoch.
 
-Marks. A mark is (epoch, stamp, head, whole): the page that raised it was made in `epoch` when the
-feed's head was `head`; `whole` is the last stamp at which the follower was level with the feed. Level,
-all three are equal. A mark is on a lineage if its epoch is there and its head not above that epoch's
-end. A page without news in a newer epoch renews epoch and head.
+Marks. A mark is (epoch, stamp, head, whole): the page that raised it was made in `epoch` when
+the feed's head was `head`; `whole` is the last stamp at which the follower was level with the
+feed. Level, all three are equal. A mark is on a lineage if its epoch is there and its head not
+above that epoch's end. A page without news in a newer epoch renews epoch and head.
 
-Questions name, for a mark or for a full read: epoch, head, the stamp to go on from, the generation if
-it is a full read, and whether the asker is recovering. They are on disk before they leave, rows first.
+Questions name, for a mark or for a full read: epoch, head, the stamp to go on from, the
+generation if it is a full read, and whether the asker is recovering. They are on disk before
+they leave, rows first.
 
-Answers. The server registers the asker. A question that names an epoch, but is not on the server's
-lineage, shows that the server's history was lost: it recovers (below), except when the epoch is older
-than the one it took when it last did. While it recovers it answers WAIT to who does not. A question
-on the lineage that is no full read is the ack; any other removes it. RESCAN(epoch, head, generation =
-pruned, known = the question was on the lineage) if it was not, if it goes on from nothing without a
-generation, or from below pruned with another generation than pruned. Else a page; rows whose source
-is the following that is in force for the asker are left out, but only in no full read, if the asker
-is in the epoch of the server's mark on it, and for rows that are sure (below).
+Answers. The server registers the asker. A question that names an epoch, but is not on the
+server's lineage, shows that the server's history was lost: it recovers (below), except when the
+epoch is older than the one it took when it last did. While it recovers it answers WAIT to who
+does not. A question on the lineage that is no full read is the ack; any other removes it.
+RESCAN(epoch, head, generation = pruned, known = the question was on the lineage) if it was not,
+if it goes on from nothing without a generation, or from below pruned with another generation
+than pruned. Else a page; rows whose source is the following that is in force for the asker are
+left out, but only in no full read, if the asker is in the epoch of the server's mark on it, and
+for rows that are sure (below).
 
-Full reads. On RESCAN the mark goes, durably; then, with the rows: epoch, head, generation, position,
-listed keys, and the mark that went (for `seen`). If not `known`, a new following begins: rows taken
-from now on have another source than those before. A page counts only as the answer to the very
-question that would be asked now. The page that reaches the head carries `seen`: the server's mark on
-the asker's feed, or in a full read of it the position there and the mark before. In the transaction
-of that page each live row is swept that is not listed and whose stamp is at or below the bound that
-`seen` proves, or whose source is the following in force and sure. A swept row becomes a tombstone of
-the SAME version with a new stamp; tombstones are left to pruning.
+Full reads. On RESCAN the mark goes, durably; then, with the rows: epoch, head, generation,
+position, listed keys, and the mark that went (for `seen`). If not `known`, a new following
+begins: rows taken from now on have another source than those before. A page counts only as the
+answer to the very question that would be asked now. The page that reaches the head carries
+`seen`: the server's mark on the asker's feed, or in a full read of it the position there and the
+mark before. In the transaction of that page each live row is swept that is not listed and whose
+stamp is at or below the bound that `seen` proves, or whose source is the following in force and
+sure. A swept row becomes a tombstone of the SAME version with a new stamp; tombstones are left
+to pruning.
 
-The bound. `seen` on our lineage: its stamp. Otherwise, by the server's copy of our lineage, the newest
-epoch that both share: the smaller of its two ends and `whole`. What changed in a lost history after
-the server was level with it may never have been seen. Nothing shared: no bound.
+The bound. `seen` on our lineage: its stamp. Otherwise, by the server's copy of our lineage, the
+newest epoch that both share: the smaller of its two ends and `whole`. What changed in a lost
+history after the server was level with it may never have been seen. Nothing shared: no bound.
 
-Sure. At an open, stamps above those the marks on disk rest on are unsure for good: what was taken
-under them came by pages that no mark tells of, perhaps of a history that the peer has lost.
+Sure. At an open, stamps above those the marks on disk rest on are unsure for good: what was
+taken under them came by pages that no mark tells of, perhaps of a history that the peer has
+lost.
 
 Recovering. At an open: the marks rest on an epoch or stamps that are not on our lineage. At a
-question: see above. The device takes an epoch above the lost one, drops marks, acks and full reads,
-and recovers until it has read all resources of one peer in full that does not recover itself; where
-there is none, a person accepts. If the marks alone are of an older epoch than the last, acks go.
+question: see above. The device takes an epoch above the lost one, drops marks, acks and full
+reads, and recovers until it has read all resources of one peer in full that does not recover
+itself; where there is none, a person accepts. If the marks alone are of an older epoch than the
+last, acks go.
 
-Acks and pruning. Who asks and who is asked register each other. Tombstones at or below the smallest
-ack of all registered peers are pruned; pruned rises to the highest of them. Removing a peer removes
-its acks, not the mark on it. A device that is given a new id drops its marks and starts a lineage.
+Acks and pruning. Who asks and who is asked register each other. Tombstones at or below the
+smallest ack of all registered peers are pruned; pruned rises to the highest of them. Removing a
+peer removes its acks, not the mark on it. A device that is given a new id drops its marks and
+starts a lineage.
 
 Limits, each in the direction that a deletion that was pruned comes back, after a report: devices
-rolled back together; a rolled-back, doubled or given-up device whose peers had not seen the row in its
-feed, or lost their mark on it; a one-way follower that was given up keeps a row deleted meanwhile, if
-it took it just before a crash. Two living copies can give one version twice if their clocks stand
-behind. What another program writes into restored files before the first open, with a clock or stamps
-within `until`, counts as the lost history: there a row can be lost (scenario `foreign`).
+rolled back together; a rolled-back, doubled or given-up device whose peers had not seen the row
+in its feed, or lost their mark on it; a one-way follower that was given up keeps a row deleted
+meanwhile, if it took it just before a crash. Two living copies can give one version twice if
+their clocks stand behind. What another program writes into restored files before the first open,
+with a clock or stamps within `until`, counts as the lost history: there a row can be lost
+(scenario `foreign`).
 """
 import argparse
 import collections
@@ -635,7 +643,8 @@ def key_for(world, device, r):
 
 def play(world, what):
     random_ = world.random
-    count = random_.randint(2, 4)
+    often = 'often' in what
+    count = 4 if often else random_.randint(2, 4)
     world.resources = random_.randint(2, 3)
     devices = world.devices
     devices.extend(Device(world, i) for i in range(count))
@@ -675,14 +684,14 @@ def play(world, what):
 
     events = [(24, 'write'), (14, 'delete'), (45, 'talk'), (8, 'deliver'), (3, 'flush'),
               (3, 'publish')]
-    for name, weight in (('crash', 2), ('prune', 10), ('jump', .4), ('rows', .7), ('marks', .7),
-                         ('both', .7), ('foreign', .7), ('clone', .8), ('wipe', .4),
-                         ('remove', .6)):
-        if name in what:
+    for name, weight in (('busy', .8), ('crash', 2), ('prune', 10), ('jump', .4), ('rows', .7),
+                         ('marks', .7), ('both', .7), ('foreign', .7), ('clone', .8), ('wipe', .4),
+                         ('remove', 3 if often else .6)):
+        if name in what or (name == 'busy' and 'prune' in what):
             events.append((weight, name))
     if {'rows', 'marks', 'both', 'foreign'} & what:
         events.append((2, 'backup'))
-    for step in range(random_.choice((60, 150, 300))):
+    for step in range(300 if often else random_.choice((60, 150, 300))):
         world.now += random_.randint(0, pace)
         d = random_.choice(devices)
         event = at_random(*events)
@@ -750,6 +759,20 @@ def play(world, what):
             world.reports['+ wiped'] += 1
             d.rows, d.marks = Rows(world.resources), Marks()
             d.open()
+        elif event == 'busy':       # a quiet day: who is there gets level, deletes and prunes
+            here = [a for a in devices if a.away <= step]
+            for x in here:
+                r = random_.randrange(world.resources)
+                x.write(r, key_for(world, x, r), None, True)
+            for _ in range(3):
+                for b in here:
+                    for a in servers(b):
+                        for r in range(world.resources if a.away <= step else 0):
+                            for _ in range(40):
+                                if not b.apply(a.serve(b.ask(a, r, 5))):
+                                    break
+            for a in here:
+                a.prune()
         elif event == 'remove':
             for a in devices:        # away, given up by some, and back later
                 if d.ident in a.rows.peers and random_.random() < .8:
@@ -842,6 +865,8 @@ SCENARIOS = {
     'oneway': 'crash skew jump prune oneway',
     'oneway-restore': 'crash skew prune oneway rows marks both',
     'oneway-remove': 'crash skew jump prune oneway remove',
+    'oneway-often': 'crash skew prune oneway remove often',
+    'remove-often': 'crash skew prune remove often',
     'all': 'crash skew jump prune rows marks both clone wipe remove',
 }
 
