@@ -23,19 +23,18 @@ the feed's head was `head`; `whole` is the last stamp at which the follower was 
 feed. Level, all three are equal. A mark is on a lineage if its epoch is there and its head not
 above that epoch's end. A page without news in a newer epoch renews epoch and head.
 
-Questions name, for a mark or for a full read: epoch, head, the stamp to go on from, the
-generation if it is a full read, and whether the asker is recovering. They are on disk before
-they leave, rows first.
+Questions name, for a mark or for a full read: epoch, head, the stamp to go on from, and the
+generation if it is a full read. They are on disk before they leave, rows first.
 
 Answers. The server registers the asker. A question that names an epoch, but is not on the
 server's lineage, shows that the server's history was lost: it recovers (below), except when the
-epoch is older than the one it took when it last did. While it recovers it answers WAIT to who
-does not. A question on the lineage that is no full read is the ack; any other removes it.
-RESCAN(epoch, head, generation = pruned, known = the question was on the lineage) if it was not,
-if it goes on from nothing without a generation, or from below pruned with another generation
-than pruned. Else a page; rows whose source is the following that is in force for the asker are
-left out, but only in no full read, if the asker is in the epoch of the server's mark on it, and
-for rows that are sure (below).
+epoch is older than the one it took when it last did. While it recovers it answers WAIT. A
+question on the lineage that is no full read is the ack; any other removes it. RESCAN(epoch,
+head, generation = pruned, known = the question was on the lineage) if it was not, if it goes on
+from nothing without a generation, or from below pruned with another generation than pruned. Else
+a page; rows whose source is the following that is in force for the asker are left out, but only
+in no full read, if the asker is in the epoch of the server's mark on it, and for rows that are
+sure (below).
 
 Full reads. On RESCAN the mark goes, durably; then, with the rows: epoch, head, generation,
 position, listed keys, and the mark that went (for `seen`). If not `known`, a new following
@@ -57,9 +56,9 @@ lost.
 
 Recovering. At an open: the marks rest on an epoch or stamps that are not on our lineage. At a
 question: see above. The device takes an epoch above the lost one, drops marks, acks and full
-reads, and recovers until it has read all resources of one peer in full that does not recover
-itself; where there is none, a person accepts. If the marks alone are of an older epoch than the
-last, acks go.
+reads, and recovers until it has read all resources of one peer in full; where all recover, or it
+follows nobody, a person accepts. If the marks alone are of an older epoch than the last, acks
+go.
 
 Acks and pruning. Who asks and who is asked register each other. Tombstones at or below the
 smallest ack of all registered peers are pruned; pruned rises to the highest of them. Removing a
@@ -103,21 +102,20 @@ SETTLED = {
     'gap': True,             # a stamp that is not the clock's leaves a random gap
     'until': True,           # an epoch ends where it may have been served, not at what was written
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
-    'help': 'recovering',    # whom a recovering device serves: 'recovering' ones, or 'nobody'
+    'help': 'nobody',        # whom a recovering device serves: nobody, or 'recovering' ones
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
              seen='rescan', top=False, omit='always', unsure=False, beyond=False,
-             chain=False, position=False, whole=False, gap=False,
-             until=False)
+             chain=False, position=False, whole=False, gap=False, until=False,
+             help='recovering')
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
 Full = collections.namedtuple('Full', 'epoch top generation seen was position listed')
 Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
                                   'resource mark_epoch top after generation limit')
 Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto head rows '
-                                'last '
-                                'generation seen known lineage')
+                                'last generation seen known lineage')
 
 
 def newer(row, than):
@@ -674,13 +672,13 @@ def play(world, what):
         return weighted[-1][1]
 
     def deliver(i, again):
-        kind, to, what_ = world.net[i]
+        kind, to, message = world.net[i]
         if not again:
             world.net.pop(i)
         if kind == 'question':
-            world.net.append(('answer', what_.asker, to.serve(what_)))
+            world.net.append(('answer', message.asker, to.serve(message)))
         else:
-            to.apply(what_)
+            to.apply(message)
 
     events = [(24, 'write'), (14, 'delete'), (45, 'talk'), (8, 'deliver'), (3, 'flush'),
               (3, 'publish')]
