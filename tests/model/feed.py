@@ -429,12 +429,14 @@ class Device:
             if q.after != full.position or (a.upto <= full.position and not a.last):
                 return False
         else:
-            epoch, mark, _, whole = self.marks.marks.get(at, NO_MARK)
+            epoch, mark, top, whole = self.marks.marks.get(at, NO_MARK)
             if q.generation is not None or q.mark_epoch != epoch:
                 return False
             if q.after > mark or a.upto < mark:
                 return False
             if a.upto == mark:
+                if (q.after, q.top) != (mark, top):
+                    return False     # late: its rows are not applied, so it proves nothing
                 self.marks.marks[at] = (a.epoch, a.upto, a.head, a.upto)
                 return False
         rows.lineages[a.server.ident] = a.lineage
