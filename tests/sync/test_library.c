@@ -457,7 +457,7 @@ static int within(rlim_t bytes, const char *path, const char *name)
     return rc;
 }
 
-#define LARGEST 400000
+#define LARGEST 480000
 #define STEP 4096
 
 START_TEST(without_room_nothing_is_left_and_another_try_succeeds)
