@@ -373,6 +373,31 @@ static char *next_sql(const tide__model *m)
     return sql;
 }
 
+static char *digest_sql(const tide__model *m, int which)
+{
+    const char *r = m->resource;
+    switch (which) {
+    case TIDE__SUM_KEPT:
+        return sqlite3_mprintf("SELECT summed, count, high, low FROM main.tidemark_resources "
+                               "WHERE resource = %Q",
+                               r);
+    case TIDE__SUM_NEW:
+        return sqlite3_mprintf("SELECT key, ifnull(version, stamp), device FROM "
+                               "main.\"tidemark_%w_rows\" WHERE stamp > ?1",
+                               r);
+    case TIDE__SUM_WAS:
+        return sqlite3_mprintf("SELECT key, version, device FROM main.\"tidemark_%w_was\"", r);
+    case TIDE__SUM_KEEP:
+        return sqlite3_mprintf("UPDATE main.tidemark_resources SET count = ?1, high = ?2, low = ?3, "
+                               "summed = ?4 WHERE resource = %Q",
+                               r);
+    case TIDE__SUM_FORGET:
+        return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_was\"", r);
+    default:
+        return NULL;
+    }
+}
+
 static char *statement_sql(const tide__model *m, int which)
 {
     const char *r = m->resource;
@@ -438,24 +463,8 @@ static char *statement_sql(const tide__model *m, int which)
         return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
                                "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
                                m->table, r);
-    case TIDE__SUM_KEPT:
-        return sqlite3_mprintf("SELECT summed, count, high, low FROM main.tidemark_resources "
-                               "WHERE resource = %Q",
-                               r);
-    case TIDE__SUM_NEW:
-        return sqlite3_mprintf("SELECT key, ifnull(version, stamp), device FROM "
-                               "main.\"tidemark_%w_rows\" WHERE stamp > ?1",
-                               r);
-    case TIDE__SUM_WAS:
-        return sqlite3_mprintf("SELECT key, version, device FROM main.\"tidemark_%w_was\"", r);
-    case TIDE__SUM_KEEP:
-        return sqlite3_mprintf("UPDATE main.tidemark_resources SET count = ?1, high = ?2, low = ?3, "
-                               "summed = ?4 WHERE resource = %Q",
-                               r);
-    case TIDE__SUM_FORGET:
-        return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_was\"", r);
     default:
-        return NULL;
+        return digest_sql(m, which);
     }
 }
 

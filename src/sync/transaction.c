@@ -18,10 +18,10 @@ static const char *const control_sql[TIDE__CONTROLS] = {
     [TIDE__CONTROL_ROLLBACK] = "ROLLBACK",
     [TIDE__CONTROL_VERSION] = "PRAGMA main.data_version",
     [TIDE__CONTROL_STATE] = "SELECT epoch, recovering FROM main.tidemark_state",
-    [TIDE__CONTROL_LEVEL] = "SELECT stamp, epoch FROM main.tidemark_levels WHERE peer = ?1 AND "
-                            "resource = ?2",
-    [TIDE__CONTROL_READING] = "SELECT epoch, generation, bound, upto, listing, sweeping FROM "
-                              "main.tidemark_reads WHERE peer = ?1 AND resource = ?2",
+    [TIDE__CONTROL_LEVEL] = ("SELECT stamp, epoch FROM main.tidemark_levels WHERE peer = ?1 AND "
+                             "resource = ?2"),
+    [TIDE__CONTROL_READING] = ("SELECT epoch, generation, bound, upto, listing, sweeping FROM "
+                               "main.tidemark_reads WHERE peer = ?1 AND resource = ?2"),
     [TIDE__CONTROL_LIST] =
         "INSERT INTO main.tidemark_listed VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     [TIDE__CONTROL_MOVE] =
