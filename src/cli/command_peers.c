@@ -153,7 +153,7 @@ static void print_held(cli_call *call, const cli_peer *peer, const cli_resource 
     }
     cli_uuid_text(peer->peer.device, device);
     tide_time_format(ack, watermark);
-    cli_print_line(call, "%-36s %-12s %12" PRIu64 "  %-30s %s", device, resource->name,
+    cli_print_line(call, "%-36s %-14s %12" PRIu64 "  %-30s %s", device, resource->name,
                    resource->info.tombstones, ack != TIDE_TIME_NONE ? watermark : "-",
                    peer->name != NULL ? peer->name : "-");
 }
@@ -175,7 +175,7 @@ static void print_all_held(cli_call *call, const cli_snapshot *snapshot)
                 continue;
             }
             if (!header_printed) {
-                cli_print(call, "\n%-36s %-12s %12s  %-30s %s\n", "HELD BACK BY", "RESOURCE",
+                cli_print(call, "\n%-36s %-14s %12s  %-30s %s\n", "HELD BACK BY", "RESOURCE",
                           "DELETIONS", "ACK", "NAME");
             }
             header_printed = true;

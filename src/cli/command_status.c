@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define KEY_TEXT 128     /* bytes of a key that are shown */
 #define PARKED_SHOWN 20u /* parked rows, except as JSON */
 
 static void print_identity(const cli_library *library, const cli_snapshot *snapshot)
@@ -106,82 +105,9 @@ static void print_marks(cli_call *call, const cli_snapshot *snapshot)
         tide_time_format(m->mark.watermark, watermark);
         tide_time_format(m->mark.updated_at, updated_at);
         cli_age_text(age_ns, age);
-        cli_print(call, "%-36s %-14s %s %10s  %s\n", peer, m->resource, watermark, age, updated_at);
+        cli_print(call, "%-36s %-14s %-30s %10s  %s\n", peer, m->resource, watermark, age,
+                  updated_at);
     }
-}
-
-/* ---- parked rows ------------------------------------------------------------------------------- */
-
-/* A key as text; bytes in base 16. */
-static void key_text(const tide_value *key, char text[KEY_TEXT])
-{
-    const unsigned char *bytes = key->data;
-
-    text[0] = '\0';
-    switch (key->type) {
-    case TIDE_INTEGER:
-        snprintf(text, KEY_TEXT, "%" PRId64, key->integer);
-        break;
-    case TIDE_FLOAT:
-        snprintf(text, KEY_TEXT, "%.17g", key->real);
-        break;
-    case TIDE_STRING:
-        snprintf(text, KEY_TEXT, "%.*s", (int)(key->bytes < KEY_TEXT ? key->bytes : KEY_TEXT - 1),
-                 (const char *)key->data);
-        break;
-    default:
-        for (size_t i = 0; i < key->bytes && 2 * i + 2 < KEY_TEXT; i++) {
-            snprintf(text + 2 * i, 3, "%02X", bytes[i]);
-        }
-    }
-    if (!cli_utf8_valid(text)) { /* cut within a character, or never UTF-8 */
-        snprintf(text, KEY_TEXT, "?");
-    }
-}
-
-typedef struct parked_walk {
-    cli_call *call;
-    uint64_t count;
-} parked_walk;
-
-static int print_parked(void *ctx, const tide_parked *row)
-{
-    parked_walk *walk = ctx;
-    cli_call *call = walk->call;
-    char key[KEY_TEXT];
-    char since[TIDE_TIME_TEXT];
-
-    key_text(&row->key, key);
-    if (call->json) {
-        return !cli_print_json(
-            call, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s, s:s, s:o, s:o}", "type", "parked",
-                            "resource", row->resource, "key", key, "deleted", (int)row->deleted,
-                            "version", cli_json_time(row->version), "device",
-                            cli_json_uuid(row->version_device), "code", tide_code_name(row->code),
-                            "reason", row->reason, "since", cli_json_time(row->since), "tries",
-                            cli_json_count(row->tries)));
-    }
-    if (walk->count++ >= PARKED_SHOWN) {
-        return 0;
-    }
-    if (walk->count == 1) {
-        cli_print(call, "\n%-14s %-36s %6s %-30s  %s\n", "PARKED", "KEY", "TRIES", "SINCE",
-                  "REASON");
-    }
-    tide_time_format(row->since, since);
-    return !cli_print_line(call, "%-14s %-36s %6" PRIu64 " %s  %s", row->resource, key, row->tries,
-                           since, row->reason);
-}
-
-static int print_all_parked(const cli_library *library)
-{
-    parked_walk walk = {library->call, 0};
-    int rc = tide_sync_parked(library->sync, print_parked, &walk);
-
-    if (rc == TIDE_OK && walk.count > PARKED_SHOWN) {
-        cli_print(library->call, "and %" PRIu64 " more\n", walk.count - PARKED_SHOWN);
-    }
-    return cli_fail_sync(library->call, rc, library->path, library->sync);
 }
 
 /* ---- what the peers have --------------------------------------------------------------------- */
@@ -240,6 +166,45 @@ static void print_acks(cli_call *call, const cli_snapshot *snapshot)
     }
 }
 
+/* ---- parked rows ----------------------------------------------------------------------------- */
+
+static void print_parked_json(cli_call *call, const cli_parked *parked)
+{
+    const tide_parked *row = &parked->row;
+
+    cli_print_json(call,
+                   json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:s, s:s, s:o, s:o}", "type", "parked",
+                             "resource", parked->resource, "key", parked->key, "deleted",
+                             (int)row->deleted, "version", cli_json_time(row->version), "device",
+                             cli_json_uuid(row->version_device), "code", tide_code_name(row->code),
+                             "reason", parked->reason, "since", cli_json_time(row->since), "tries",
+                             cli_json_count(row->tries)));
+}
+
+static void print_parked(cli_call *call, const cli_snapshot *snapshot)
+{
+    if (!call->json && snapshot->parked_count > 0) {
+        cli_print(call, "\n%-14s %-36s %6s %-30s  %s\n", "PARKED", "KEY", "TRIES", "SINCE",
+                  "REASON");
+    }
+    for (size_t i = 0; i < snapshot->parked_count; i++) {
+        const cli_parked *p = &snapshot->parked[i];
+        char since[TIDE_TIME_TEXT];
+
+        if (call->json) {
+            print_parked_json(call, p);
+            continue;
+        }
+        if (i == PARKED_SHOWN) {
+            cli_print(call, "and %zu more\n", snapshot->parked_count - i);
+            break;
+        }
+        tide_time_format(p->row.since, since);
+        cli_print_line(call, "%-14s %-36s %6" PRIu64 " %-30s  %s", p->resource, p->key,
+                       p->row.tries, since, p->reason);
+    }
+}
+
 void cli_snapshot_print(const cli_library *library, const cli_snapshot *snapshot)
 {
     print_identity(library, snapshot);
@@ -247,6 +212,7 @@ void cli_snapshot_print(const cli_library *library, const cli_snapshot *snapshot
     print_peers(library->call, snapshot);
     print_marks(library->call, snapshot);
     print_acks(library->call, snapshot);
+    print_parked(library->call, snapshot);
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -273,7 +239,6 @@ static int run_status(cli_call *call)
             cli_snapshot_print_metrics(&library, &snapshot);
         } else if (rc == CLI_YES) {
             cli_snapshot_print(&library, &snapshot);
-            rc = print_all_parked(&library);
         }
         cli_snapshot_free(&snapshot);
     }

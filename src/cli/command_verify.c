@@ -40,7 +40,7 @@ static void print_resource(const comparison *c, const char *resource, const tide
     char sums[2][SUM_TEXT];
 
     if (!c->call->json) {
-        cli_print(c->call, "%-12s %12" PRIu64 " %12" PRIu64 "  %s\n", resource, digests[HERE].rows,
+        cli_print(c->call, "%-14s %12" PRIu64 " %12" PRIu64 "  %s\n", resource, digests[HERE].rows,
                   digests[THERE].rows, equal ? "equal" : "different");
         return;
     }
@@ -108,7 +108,7 @@ static int compare_libraries(comparison *c)
     int rc;
 
     if (!c->call->json) {
-        cli_print(c->call, "%-12s %12s %12s\n", "RESOURCE", "HERE", "THERE");
+        cli_print(c->call, "%-14s %12s %12s\n", "RESOURCE", "HERE", "THERE");
     }
     rc = tide_sync_order(here->sync, compare_resource, c);
     if (rc != TIDE_OK) {

@@ -93,20 +93,21 @@ static void print_library(const page *p, const cli_library *library)
 
 static void print_rows(const page *p)
 {
-    static const char *const names[] = {"tidemark_rows", "tidemark_tombstones",
+    static const char *const names[] = {"tidemark_rows", "tidemark_tombstones", "tidemark_parked",
                                         "tidemark_head_timestamp_seconds"};
     static const char *const helps[] = {"Rows alive.", "Deleted rows that are remembered.",
+                                        "Rows of peers that cannot be written and are kept.",
                                         "Stamp of the newest change; none while there are no rows."};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         cli_metric(p->call, names[i], "gauge", helps[i]);
         for (size_t j = 0; j < p->snapshot->resource_count; j++) {
             const cli_resource *r = &p->snapshot->resources[j];
             const cli_label labels[CLI_LABELS_MAX] = {{"device", p->device}, {"resource", r->name}};
+            const uint64_t counts[] = {r->info.rows, r->info.tombstones, r->info.parked};
 
-            if (i < 2) {
-                cli_sample_count(p->call, names[i], labels,
-                                 i == 0 ? r->info.rows : r->info.tombstones);
+            if (i < 3) {
+                cli_sample_count(p->call, names[i], labels, counts[i]);
             } else if (r->info.head != TIDE_TIME_NONE) {
                 cli_sample_time(p->call, names[i], labels, r->info.head);
             }

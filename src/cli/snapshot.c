@@ -177,6 +177,67 @@ void cli_behind_text(const cli_resource *resource, const tide_mark *ack, char te
     }
 }
 
+/* ---- parked rows ----------------------------------------------------------------------------- */
+
+static char *hex_text(const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *text = malloc(2 * count + 1);
+
+    for (size_t i = 0; text != NULL && i < count; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+    if (text != NULL) {
+        text[2 * count] = '\0';
+    }
+    return text;
+}
+
+static char *string_text(const char *bytes, size_t count)
+{
+    char *copy = strndup(count > 0 ? bytes : "", count);
+    char *text = copy != NULL ? cli_utf8_escape(copy) : NULL;
+
+    free(copy);
+    return text;
+}
+
+static char *key_text(const tide_value *key)
+{
+    char number[32];
+
+    if (key->type == TIDE_INTEGER) {
+        snprintf(number, sizeof number, "%" PRId64, key->integer);
+    } else if (key->type == TIDE_FLOAT) {
+        snprintf(number, sizeof number, "%.17g", key->real);
+    } else {
+        return key->type == TIDE_STRING ? string_text(key->data, key->bytes)
+                                        : hex_text(key->data, key->bytes);
+    }
+    return strdup(number);
+}
+
+static int read_parked(void *ctx, const tide_parked *row)
+{
+    const reading *r = ctx;
+    cli_snapshot *s = r->snapshot;
+    cli_parked *place = grown(s->parked, s->parked_count, &s->parked_space, sizeof *place);
+
+    if (place == NULL) {
+        return NO_MEMORY;
+    }
+    s->parked = place;
+    place += s->parked_count++;
+    *place = (cli_parked){.row = *row,
+                          .resource = strdup(row->resource),
+                          .key = key_text(&row->key),
+                          .reason = cli_utf8_escape(row->reason)};
+    place->row.resource = place->row.reason = NULL;
+    place->row.key = (tide_value){.type = TIDE_NULL};
+    return place->resource == NULL || place->key == NULL || place->reason == NULL ? NO_MEMORY : 0;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static int fail_walk(const cli_library *library, int rc, bool of_store)
@@ -215,6 +276,9 @@ int cli_snapshot_take(const cli_library *library, cli_snapshot *out)
     if (rc == TIDE_OK) {
         rc = tide_sync_peers(library->sync, read_peer, &r);
     }
+    if (rc == TIDE_OK) {
+        rc = tide_sync_parked(library->sync, read_parked, &r);
+    }
     if (rc != TIDE_OK) {
         return fail_walk(library, rc, false);
     }
@@ -238,5 +302,11 @@ void cli_snapshot_free(cli_snapshot *snapshot)
     free(snapshot->peers);
     free_marks(&snapshot->marks);
     free_marks(&snapshot->acks);
+    for (size_t i = 0; i < snapshot->parked_count; i++) {
+        free(snapshot->parked[i].resource);
+        free(snapshot->parked[i].key);
+        free(snapshot->parked[i].reason);
+    }
+    free(snapshot->parked);
     *snapshot = (cli_snapshot){.now = TIDE_TIME_NONE};
 }

@@ -1,4 +1,4 @@
-/* snapshot.h - a library as it is at one moment: its rows, peers, marks and acks.
+/* snapshot.h - a library as it is at one moment: its rows, peers, marks, acks and parked rows.
  *
  * `status` shows one and `watch` compares two. Each part is read on its own: what others write
  * meanwhile may be in a later part and not in an earlier one.
@@ -37,6 +37,14 @@ typedef struct cli_marks {
     size_t space;
 } cli_marks;
 
+/* A row that came from a peer and could not be written. */
+typedef struct cli_parked {
+    tide_parked row; /* without its pointers */
+    char *resource;
+    char *key;    /* valid UTF-8; bytes in base 16 */
+    char *reason; /* valid UTF-8 */
+} cli_parked;
+
 typedef struct cli_snapshot {
     tide_time now;
     bool recovering;
@@ -47,6 +55,9 @@ typedef struct cli_snapshot {
     size_t peer_space;
     cli_marks marks;
     cli_marks acks;
+    cli_parked *parked; /* those that have waited longest first */
+    size_t parked_count;
+    size_t parked_space;
 } cli_snapshot;
 
 /* CLI_YES or an exit code with a message. *out is to be freed in either case. */

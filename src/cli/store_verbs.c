@@ -173,7 +173,7 @@ static int list_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
     tide_time_format(mark->watermark, watermark);
     tide_time_format(mark->updated_at, updated_at);
     cli_age_text(cli_age_ns(list->now, mark->watermark), age);
-    return !cli_print(list->call, "%s %s %-12s %s %s %10s\n", device_text, peer_text, resource,
+    return !cli_print(list->call, "%s %s %-14s %s %s %10s\n", device_text, peer_text, resource,
                       watermark, updated_at, age);
 }
 

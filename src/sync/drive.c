@@ -2,7 +2,7 @@
  *
  * The loop sends what the session has to say, waits for a message no longer than the session's next
  * deadline, and hands it in. When the goal is reached it goes on for what has arrived already, so
- * that the peer's last words are heard.
+ * that the peer's last words are heard, and until digests that differ have had their last look.
  */
 #include <stdbool.h>
 
@@ -57,10 +57,11 @@ static int drive(tide_session *session, const tide_transport *transport, goal_fn
         tide_session_tick(session, now_ns);
         int rc = send_all(session, transport);
         bool done = reached(session);
+        bool rests = done && !tide__session_looks(session);
         if (rc == TIDE_OK) {
-            rc = hear_one(session, transport, done ? now_ns : tide_session_deadline(session));
+            rc = hear_one(session, transport, rests ? now_ns : tide_session_deadline(session));
         }
-        if (done && (rc == TIDE_ABSENT || rc == TIDE_ECLOSED)) {
+        if ((rests && rc == TIDE_ABSENT) || (done && rc == TIDE_ECLOSED)) {
             return TIDE_OK; /* also when the peer, having all, was the first to go */
         }
         if (rc != TIDE_OK && rc != TIDE_ABSENT) {

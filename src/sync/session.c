@@ -846,6 +846,16 @@ int tide_session_is_complete(const tide_session *session)
     return session != NULL && session->state == TIDE_READY && session->peer_complete;
 }
 
+bool tide__session_looks(const tide_session *session)
+{
+    bool doubts = false;
+    for (size_t i = 0; i < session->order_count; i++) {
+        unsigned char stage = session->doubt[session->order[i]->place];
+        doubts = doubts || stage == WAITING || stage == LAST_LOOK;
+    }
+    return doubts && (session->ask || session->asked || session->news || session->news_sent);
+}
+
 size_t tide_session_diverged(const tide_session *session)
 {
     size_t count = 0;

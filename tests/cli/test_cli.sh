@@ -213,10 +213,10 @@ expect 'set backward' 0 ok '' tidemark set s "$D" "$P" entry $T --expect 2003-01
 expect 'set a new one' 0 ok '' tidemark set s "$E" "$P" 'my volume' $T --expect none
 expect 'operands behind --' 0 ok '' \
     tidemark set --expect none -- s "$E" "$P" --odd $T
-expect 'ls' 0 "<D> <P> entry        2001-02-03T04:05:06.000000000Z NOW AGE
-<E> <P> --odd        2001-02-03T04:05:06.000000000Z NOW AGE
-<E> <P> my volume    2001-02-03T04:05:06.000000000Z NOW AGE" '' tidemark ls s
-expect 'ls of a device' 0 '<D> <P> entry        2001-02-03T04:05:06.000000000Z NOW AGE' '' \
+expect 'ls' 0 "<D> <P> entry          2001-02-03T04:05:06.000000000Z NOW AGE
+<E> <P> --odd          2001-02-03T04:05:06.000000000Z NOW AGE
+<E> <P> my volume      2001-02-03T04:05:06.000000000Z NOW AGE" '' tidemark ls s
+expect 'ls of a device' 0 '<D> <P> entry          2001-02-03T04:05:06.000000000Z NOW AGE' '' \
     tidemark ls s --device "$D"
 expect 'ls of a resource as JSON' 0 '{"device":"<E>","peer":"<P>","resource":"my volume","watermark":"2001-02-03T04:05:06.000000000Z","updated_at":"NOW","epoch":null,"age_ns":AGE}' '' \
     tidemark ls --json --resource 'my volume' s
@@ -534,7 +534,7 @@ N seconds, N rows/s
 complete' '' tidemark sync first second
 rows() {
     tidemark status "$1" --json |
-        sed -n 's/.*"resource":"\([a-z]*\)".*"rows":"\([0-9]*\)".*/\1 \2/p'
+        sed -n 's/.*"resource":"\([a-z_]*\)".*"rows":"\([0-9]*\)".*/\1 \2/p'
 }
 expect 'both have the same rows' 0 "$(rows first)" '' rows second
 
@@ -644,10 +644,13 @@ tidemark index one few >/dev/null
 rm -r third
 tidemark init third --join one >/dev/null
 tidemark sync one third --page-rows 1 --cut-after 1 >/dev/null
-expect 'who has told of nothing lacks everything' 0 'PEER HAS                             RESOURCE     ACK                                   AGE  BEHIND IT
-UUID device       -                                       -  1
-UUID location     -                                       -  1
-UUID entry        -                                       -  3' '' \
+expect 'who has told of nothing lacks everything' 0 'PEER HAS                             RESOURCE       ACK                                   AGE  BEHIND IT
+UUID device         -                                       -  1
+UUID location       -                                       -  1
+UUID entry          -                                       -  3
+UUID tag            -                                       -  0
+UUID entry_tag      -                                       -  0
+UUID entry_metadata -                                       -  0' '' \
     sh -c '"$0" status one | sed -n "/^PEER HAS/,\$p" | grep -v " volume "' "$program"
 expect 'and was never through' 0 '{"type":"peer","peer":"UUID","name":null,"since":"NOW","contact":null,"age_ns":null,"epoch":"NOW"}' '' \
     tidemark peers one --json
@@ -667,31 +670,43 @@ library  UUID
 path     one
 recovery none
 
-RESOURCE             ROWS   TOMBSTONES  HEAD
-device                  3            0  NOW
-location                1            0  NOW
-entry                   2            0  NOW
+RESOURCE               ROWS   TOMBSTONES       PARKED  HEAD
+device                    3            0            0  NOW
+location                  1            0            0  NOW
+entry                     2            0            0  NOW
+tag                       0            0            0  -
+entry_tag                 0            0            0  -
+entry_metadata            0            0            0  -
 
 PEER                                 LAST CONTACT                          AGE  NAME
 UUID NOW AGE  two
 
-PEER                                 RESOURCE     WATERMARK                             AGE  UPDATED' '' \
+PEER                                 RESOURCE       WATERMARK                             AGE  UPDATED' '' \
     sh -c '"$0" status one | grep -v "^volume " | sed "/WATERMARK/q"' "$program"
-expect 'what the peer has' 0 'PEER HAS                             RESOURCE     ACK                                   AGE  BEHIND IT
-UUID device       NOW AGE  0
-UUID location     NOW AGE  0
-UUID entry        NOW AGE  0' '' \
+expect 'what the peer has' 0 'PEER HAS                             RESOURCE       ACK                                   AGE  BEHIND IT
+UUID device         NOW AGE  0
+UUID location       NOW AGE  0
+UUID entry          NOW AGE  0
+UUID tag            -                                       -  0
+UUID entry_tag      -                                       -  0
+UUID entry_metadata -                                       -  0' '' \
     sh -c '"$0" status one | sed -n "/^PEER HAS/,\$p" | grep -v " volume "' "$program"
 : >few/4
 tidemark index one few >/dev/null
 expect 'and has not' 0 '"resource":"device","behind":"0"
 "resource":"location","behind":"0"
-"resource":"entry","behind":null' '' \
-    sh -c '"$0" status one --json | sed -n "/\"volume\"/d; /\"ack\"/s/.*\(\"resource\":\"[a-z]*\"\).*\(\"behind\".*\)}/\1,\2/p"' "$program"
+"resource":"entry","behind":null
+"resource":"tag","behind":"0"
+"resource":"entry_tag","behind":"0"
+"resource":"entry_metadata","behind":"0"' '' \
+    sh -c '"$0" status one --json | sed -n "/\"volume\"/d; /\"ack\"/s/.*\(\"resource\":\"[a-z_]*\"\).*\(\"behind\".*\)}/\1,\2/p"' "$program"
 expect 'status as JSON' 0 '{"type":"library","path":"one","library":"UUID","device":"UUID","recovering":false}
-{"type":"resource","resource":"device","ownership":"device","rows":"3","tombstones":"0","head":"NOW"}
-{"type":"resource","resource":"location","ownership":"device","rows":"1","tombstones":"0","head":"NOW"}
-{"type":"resource","resource":"entry","ownership":"device","rows":"3","tombstones":"0","head":"NOW"}
+{"type":"resource","resource":"device","ownership":"device","rows":"3","tombstones":"0","parked":"0","head":"NOW"}
+{"type":"resource","resource":"location","ownership":"device","rows":"1","tombstones":"0","parked":"0","head":"NOW"}
+{"type":"resource","resource":"entry","ownership":"device","rows":"3","tombstones":"0","parked":"0","head":"NOW"}
+{"type":"resource","resource":"tag","ownership":"shared","rows":"0","tombstones":"0","parked":"0","head":null}
+{"type":"resource","resource":"entry_tag","ownership":"shared","rows":"0","tombstones":"0","parked":"0","head":null}
+{"type":"resource","resource":"entry_metadata","ownership":"shared","rows":"0","tombstones":"0","parked":"0","head":null}
 {"type":"peer","peer":"UUID","name":"two","since":"NOW","contact":"NOW","age_ns":AGE,"epoch":"NOW"}' '' \
     sh -c '"$0" status one --json | grep -v -e "\"volume\"" -e "\"mark\"" -e "\"ack\""' "$program"
 expect 'a mark and an ack as JSON' 0 '{"type":"ack","peer":"UUID","resource":"location","watermark":"NOW","updated_at":"NOW","age_ns":AGE,"behind":"0"}
@@ -703,20 +718,23 @@ rm few/4
 tidemark index one few >/dev/null
 expect 'a deletion that nobody has' 0 '0 deletions forgotten
 
-HELD BACK BY                         RESOURCE        DELETIONS  ACK                            NAME
-UUID entry                   1  NOW three
-UUID entry                   1  NOW two' '' \
+HELD BACK BY                         RESOURCE          DELETIONS  ACK                            NAME
+UUID entry                     1  NOW three
+UUID entry                     1  NOW two' '' \
     sh -c '"$0" prune one >prune.txt; rc=$?; sed -n 1,3p prune.txt; sed 1,3d prune.txt | sort -k 5; exit $rc' \
     "$program"
 tidemark sync one two >/dev/null
 expect 'one that the third has not' 0 '{"type":"prune","forgotten":"0"}
 {"type":"held","peer":"UUID","name":"three","resource":"entry","deletions":"1","ack":"NOW"}' '' \
     tidemark prune one --json
-expect 'the sync that tells it forgets it' 0 'RESOURCE         TO FIRST    TO SECOND
-device                  0            0
-location                0            0
-entry                   0            1
-volume                  0            0
+expect 'the sync that tells it forgets it' 0 'RESOURCE           TO FIRST    TO SECOND
+device                    0            0
+location                  0            0
+entry                     0            1
+volume                    0            0
+tag                       0            0
+entry_tag                 0            0
+entry_metadata            0            0
 1 rows, N messages, N bytes
 N seconds, N rows/s
 1 deletions forgotten in the first, 0 in the second
@@ -750,31 +768,37 @@ expect 'not the same one' 2 '' 'tidemark: verify: ./one: is the same library as 
     tidemark verify one --against ./one
 expect 'of one library' 3 '' 'tidemark: verify: around/lib: is of library UUID, and one of UUID' \
     tidemark verify one --against around/lib
-expect 'the same rows' 0 'RESOURCE             HERE        THERE
-device                  3            3  equal
-location                1            1  equal
-entry                   1            1  equal' '' \
+expect 'the same rows' 0 'RESOURCE               HERE        THERE
+device                    3            3  equal
+location                  1            1  equal
+entry                     1            1  equal
+tag                       0            0  equal
+entry_tag                 0            0  equal
+entry_metadata            0            0  equal' '' \
     sh -c '"$0" verify one --against two >verify.txt; rc=$?; grep -v "^volume " verify.txt; exit $rc' \
     "$program"
-expect 'other rows' 5 'RESOURCE             HERE        THERE
-device                  3            3  equal
-location                1            1  equal
-entry                   1            2  different' 'tidemark: verify: one: has other rows than three: entry' \
+expect 'other rows' 5 'RESOURCE               HERE        THERE
+device                    3            3  equal
+location                  1            1  equal
+entry                     1            2  different
+tag                       0            0  equal
+entry_tag                 0            0  equal
+entry_metadata            0            0  equal' 'tidemark: verify: one: has other rows than three: entry' \
     sh -c '"$0" verify one --against three >verify.txt; rc=$?; grep -v "^volume " verify.txt; exit $rc' \
     "$program"
-expect 'as JSON' 5 '{"type":"verify","equal":false,"resources":"4","different":"1"}' \
+expect 'as JSON' 5 '{"type":"verify","equal":false,"resources":"7","different":"1"}' \
     'tidemark: verify: three: has other rows than two: entry' \
     sh -c '"$0" verify three --against two --json >verify.txt; rc=$?; tail -n 1 verify.txt; exit $rc' \
     "$program"
 expect 'with sums' 0 '{"type":"resource","resource":"entry","equal":false,"rows_here":"2","rows_there":"1","sum_here":SUM,"sum_there":SUM}' '' \
     sh -c 'grep "\"entry\"" verify.txt | sed "s/\"[0-9a-f]\{32\}\"/SUM/g"'
-expect 'and moved none' 5 'entry                   1            2  different' \
+expect 'and moved none' 5 'entry                     1            2  different' \
     'tidemark: verify: one: has other rows than three: entry' \
     sh -c '"$0" verify one --against three >verify.txt; rc=$?; grep "^entry " verify.txt; exit $rc' \
     "$program"
 cp -r two two.copy
 expect 'with a backup' 0 equal '' \
-    sh -c '"$0" verify two --against two.copy >verify.txt; rc=$?; sed -n "s/^entry.* //p" verify.txt; exit $rc' "$program"
+    sh -c '"$0" verify two --against two.copy >verify.txt; rc=$?; sed -n "s/^entry .* //p" verify.txt; exit $rc' "$program"
 if command -v sqlite3 >/dev/null 2>&1; then
     # Rows whose version falls whenever it is written never become equal.
     mkdir pair
@@ -785,11 +809,14 @@ if command -v sqlite3 >/dev/null 2>&1; then
     sqlite3 right/database.db 'CREATE TRIGGER falls AFTER UPDATE OF version ON tidemark_entry_rows
         BEGIN UPDATE tidemark_entry_rows SET version = version - 1 WHERE row = new.row; END;
         UPDATE tidemark_entry_rows SET version = version - 1'
-    expect 'rows that still differ' 5 'RESOURCE         TO FIRST    TO SECOND
-device                  0            0
-location                0            0
-entry                   0            1
-volume                  0            0
+    expect 'rows that still differ' 5 'RESOURCE           TO FIRST    TO SECOND
+device                    0            0
+location                  0            0
+entry                     0            1
+volume                    0            0
+tag                       0            0
+entry_tag                 0            0
+entry_metadata            0            0
 1 rows, N messages, N bytes
 N seconds, N rows/s
 different' 'tidemark: sync: right: rows still differ from those of left when all is read again: entry' \
@@ -804,6 +831,60 @@ else
     skip 'rows that still differ: no sqlite3'
 fi
 rm -r two.copy
+
+# ---- parked rows ----------------------------------------------------------------------------------------
+
+if command -v sqlite3 >/dev/null 2>&1; then
+    mkdir same same/sub
+    : >same/file
+    tidemark init open >/dev/null
+    tidemark index open same >/dev/null
+    tidemark sync open narrow >/dev/null 2>&1
+    sqlite3 narrow/database.db 'CREATE UNIQUE INDEX one_name ON entries(name)'
+    : >same/sub/file
+    tidemark index open same >/dev/null
+    expect 'a row that the table refuses ends no sync' 0 complete '' \
+        sh -c '"$0" sync open narrow | tail -n 1' "$program"
+    expect 'status counts it' 0 'entry                     2            0            1  NOW' '' \
+        sh -c '"$0" status narrow | grep -m 1 "^entry "' "$program"
+    expect 'and shows it last' 0 '
+PARKED         KEY                                   TRIES SINCE                           REASON
+entry          UUID      2 NOW  UNIQUE constraint failed: entries.name' '' \
+        sh -c '"$0" status narrow | tail -n 3' "$program"
+    expect 'counted as JSON' 0 '{"type":"resource","resource":"entry","ownership":"device","rows":"2","tombstones":"0","parked":"1","head":"NOW"}' '' \
+        sh -c '"$0" status narrow --json | grep "\"resource\",\"resource\":\"entry\""' "$program"
+    expect 'shown as JSON' 0 '{"type":"parked","resource":"entry","key":"UUID","deleted":false,"version":"NOW","device":"UUID","code":"TIDE_ECONSTRAINT","reason":"UNIQUE constraint failed: entries.name","since":"NOW","tries":"2"}' '' \
+        sh -c '"$0" status narrow --json | tail -n 1' "$program"
+    key=$(sqlite3 open/database.db "SELECT uuid FROM entries WHERE name = 'file' AND parent_uuid IS NOT NULL")
+    expect 'by the key of the row' 0 1 '' \
+        sh -c '"$0" status narrow --json | grep -c "\"key\":\"$1\""' "$program" "$key"
+    expect 'to monitor' 0 'tidemark_parked{device="UUID",resource="entry"} 1' '' \
+        sh -c '"$0" status narrow --prometheus | grep "^tidemark_parked.* [1-9]"' "$program"
+    expect 'watch shows it, too' 0 parked '' \
+        sh -c '"$0" watch narrow --count 1 --json | sed -n "s/^{\"type\":\"\(parked\)\".*/\1/p"' "$program"
+    expect 'nothing is parked where it was made' 0 0 '' \
+        sh -c '"$0" status open | grep -c "^PARKED"; true' "$program"
+    i=0
+    while [ $i -lt 21 ]; do
+        mkdir same/$i
+        : >same/$i/file
+        i=$((i + 1))
+    done
+    tidemark index open same >/dev/null
+    tidemark sync open narrow >/dev/null
+    expect 'of many 20 are shown' 0 '20
+and 2 more' '' \
+        sh -c '"$0" status narrow | sed "1,/^PARKED/d" >rows.txt; grep -c "^entry " rows.txt; tail -n 1 rows.txt' "$program"
+    expect 'all of them as JSON' 0 22 '' \
+        sh -c '"$0" status narrow --json | grep -c "^{\"type\":\"parked\""' "$program"
+    sqlite3 narrow/database.db 'DROP INDEX one_name'
+    tidemark sync open narrow >/dev/null
+    expect 'they are written when they can be' 0 "$(rows open)
+0" '' sh -c 'printf "%s\n" "$1"; "$0" status narrow --json | grep -c "^{\"type\":\"parked\""; true' \
+        "$program" "$(rows narrow)"
+else
+    skip 'parked rows: no sqlite3'
+fi
 
 # ---- recovery -------------------------------------------------------------------------------------------
 
@@ -938,12 +1019,27 @@ tidemark_rows{device="UUID",resource="device"} 2
 tidemark_rows{device="UUID",resource="location"} 0
 tidemark_rows{device="UUID",resource="entry"} 0
 tidemark_rows{device="UUID",resource="volume"} 0
+tidemark_rows{device="UUID",resource="tag"} 0
+tidemark_rows{device="UUID",resource="entry_tag"} 0
+tidemark_rows{device="UUID",resource="entry_metadata"} 0
 # HELP tidemark_tombstones Deleted rows that are remembered.
 # TYPE tidemark_tombstones gauge
 tidemark_tombstones{device="UUID",resource="device"} 0
 tidemark_tombstones{device="UUID",resource="location"} 0
 tidemark_tombstones{device="UUID",resource="entry"} 0
 tidemark_tombstones{device="UUID",resource="volume"} 0
+tidemark_tombstones{device="UUID",resource="tag"} 0
+tidemark_tombstones{device="UUID",resource="entry_tag"} 0
+tidemark_tombstones{device="UUID",resource="entry_metadata"} 0
+# HELP tidemark_parked Rows of peers that cannot be written and are kept.
+# TYPE tidemark_parked gauge
+tidemark_parked{device="UUID",resource="device"} 0
+tidemark_parked{device="UUID",resource="location"} 0
+tidemark_parked{device="UUID",resource="entry"} 0
+tidemark_parked{device="UUID",resource="volume"} 0
+tidemark_parked{device="UUID",resource="tag"} 0
+tidemark_parked{device="UUID",resource="entry_tag"} 0
+tidemark_parked{device="UUID",resource="entry_metadata"} 0
 # HELP tidemark_head_timestamp_seconds Stamp of the newest change; none while there are no rows.
 # TYPE tidemark_head_timestamp_seconds gauge
 tidemark_head_timestamp_seconds{device="UUID",resource="device"} SECONDS
@@ -974,7 +1070,10 @@ tidemark_ack_timestamp_seconds{device="UUID",peer="UUID",resource="device"} SECO
 tidemark_peer_complete{device="UUID",peer="UUID",resource="device"} 1
 tidemark_peer_complete{device="UUID",peer="UUID",resource="location"} 1
 tidemark_peer_complete{device="UUID",peer="UUID",resource="entry"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="volume"} 1' '' \
+tidemark_peer_complete{device="UUID",peer="UUID",resource="volume"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="tag"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="entry_tag"} 1
+tidemark_peer_complete{device="UUID",peer="UUID",resource="entry_metadata"} 1' '' \
     sh -c '"$0" status "q\"" --prometheus >metrics.txt; rc=$?
         # marks are in order of UUIDs; the one that is known comes first
         grep -v "^tidemark_mark_" metrics.txt >rest.txt

@@ -592,6 +592,34 @@ START_TEST(what_goes_on_differing_is_told)
 }
 END_TEST
 
+/* Both doubt at the same time, and each waits for the other's next question. */
+START_TEST(an_exchange_goes_on_until_the_last_look)
+{
+    uuid_t peers[2];
+    tide_session_options options;
+    tide_pipe *pipe = NULL;
+
+    add(&a, "x");
+    meet(&a, &b);
+    run_sql(&b, "CREATE TRIGGER falls AFTER UPDATE OF version ON tidemark_entry_rows BEGIN UPDATE "
+                "tidemark_entry_rows SET version = version - 1 WHERE row = new.row; END;"
+                "UPDATE tidemark_entry_rows SET version = version - 1");
+    tide_session_options_init(&options);
+    test_uuid(peers[0], a.number);
+    test_uuid(peers[1], b.number);
+    options.peer = peers[1];
+    ck_assert_int_eq(tide_session_open(sync_of(&a), &options, &a.session), TIDE_OK);
+    options.peer = peers[0];
+    ck_assert_int_eq(tide_session_open(sync_of(&b), &options, &b.session), TIDE_OK);
+    ck_assert_int_eq(tide_pipe_open(b.session, NULL, &pipe), TIDE_OK);
+    ck_assert_int_eq(
+        tide_sync_exchange_watermarks_and_catchup(a.session, tide_pipe_transport(pipe)), TIDE_OK);
+    ck_assert_uint_ge(a.diverged + b.diverged, 1);
+    tide_pipe_close(pipe);
+    hang_up(&a, &b);
+}
+END_TEST
+
 /* However the rows change, what is kept is what a count from nothing gives. */
 START_TEST(the_digest_is_kept_rightly)
 {
@@ -691,6 +719,7 @@ int main(void)
     tcase_add_test(test, a_row_that_was_replaced_in_silence);
     tcase_add_test(test, rows_that_differ_are_read_again);
     tcase_add_test(test, what_goes_on_differing_is_told);
+    tcase_add_test(test, an_exchange_goes_on_until_the_last_look);
     tcase_add_test(test, the_digest_is_kept_rightly);
     tcase_add_test(test, arguments);
     tcase_add_test(test, peers_are_listed);
