@@ -231,6 +231,7 @@ static int set_barrier(tide__core *core, tide_barrier_fn *fn, void *ctx, const v
     int rc = TIDE_OK;
     if (fn == NULL && barrier != NULL) {
         rc = flush_or_drop(core, &lost, detail);
+        core->lost += lost;
         *link = barrier->next;
         tide__free(barrier);
     } else if (fn != NULL) {
@@ -285,6 +286,8 @@ int tide__core_leave(tide__core *core, const void *owner, size_t *left, tide__de
         tide__publish(core, &r);
         *left = tide__core_waiting(core);
     }
+    *left += core->lost;
+    core->lost = 0;
     leave_commit(core);
     return r.answer;
 }

@@ -71,7 +71,8 @@ typedef struct tide__core {
     bool led;          /* somebody leads */
     pthread_mutex_t commit_lock;
     atomic_uintptr_t committing; /* the thread inside a commit, as a number; 0: none */
-    tide__barrier *barriers;     /* under commit_lock */
+    tide__barrier *barriers;     /* these two under commit_lock */
+    size_t lost;                 /* advances that went with their barrier, unwritten and untold */
     tide_clock_fn *clock;
     void *clock_ctx;
 } tide__core;
