@@ -109,7 +109,9 @@ struct tide_session {
     int64_t rival;
     kept_question rival_question;
 
-    bool owes_news; /* the peer was told to wait until we have recovered */
+    bool proved;      /* the last page that ended a round could be compared in all it has */
+    bool proof_asked; /* one question more was asked because it could not; once for each change */
+    bool owes_news;   /* the peer was told to wait until we have recovered */
 
     unsigned char doubt[TIDE_MODELS_MAX]; /* by place: how far we are with digests that differ */
     uint32_t doubt_number;                /* the peer's last question when we began WAITING */
@@ -347,6 +349,16 @@ static int recount(tide_sync *sync, const tide__question *question)
     return rc;
 }
 
+/* Both have everything, but when we compared the peer had not yet: one question more. */
+static void ask_for_proof(tide_session *session)
+{
+    if (session->options.prove == 1 && session->peer_complete && session->state == TIDE_READY &&
+        !session->paused && !session->proved && !session->proof_asked) {
+        session->proof_asked = true;
+        session->ask = true;
+    }
+}
+
 static int send_page(tide_session *session)
 {
     tide__served served;
@@ -379,6 +391,7 @@ static int send_page(tide_session *session)
          * which it has heard already, takes nothing back. */
         session->peer_complete =
             session->peer_complete || (served.end && served.rows == 0 && covers_all(session));
+        ask_for_proof(session);
     }
     return rc;
 }
@@ -614,11 +627,13 @@ static int prove(tide_session *session, const tide__message *message, bool *agai
 {
     int rc = TIDE_OK;
     tide__whose whose = {session->peer, message->epoch};
+    session->proved = true;
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         tide__model *m = NULL;
         const tide__range *range = &message->ranges[i];
         bool compared = false;
         rc = tide__prove(session->sync, &whose, range, &m, &compared);
+        session->proved = session->proved && compared;
         if (rc == TIDE_CONFLICT) {
             rc = doubt(session, message, range, m, again);
         } else if (rc == TIDE_OK && compared && session->doubt[m->place] != DIVERGED) {
@@ -657,6 +672,9 @@ static int apply_page(tide_session *session, const tide__message *message)
         rc = tide__history_recovered(session->sync, false);
     }
     bool more = gap || carried > 0 || !message->end;
+    if (carried > 0) {
+        session->proved = session->proof_asked = false;
+    }
     if (rc == TIDE_OK && !more && session->options.prove == 1) {
         rc = prove(session, message, &more);
     }
@@ -667,6 +685,9 @@ static int apply_page(tide_session *session, const tide__message *message)
     if (!more && session->state != TIDE_READY) {
         rc = tide__peer_contact(session->sync, session->peer);
         enter_state(session, TIDE_READY);
+    }
+    if (rc == TIDE_OK && !more) {
+        ask_for_proof(session);
     }
     return rc;
 }
@@ -853,7 +874,9 @@ bool tide__session_looks(const tide_session *session)
         unsigned char stage = session->doubt[session->order[i]->place];
         doubts = doubts || stage == WAITING || stage == LAST_LOOK;
     }
-    return doubts && (session->ask || session->asked || session->news || session->news_sent);
+    bool proves = session->proof_asked && !session->proved;
+    return (doubts && (session->news || session->news_sent)) ||
+           ((doubts || proves) && (session->ask || session->asked));
 }
 
 size_t tide_session_diverged(const tide_session *session)

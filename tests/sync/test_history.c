@@ -385,6 +385,27 @@ START_TEST(everything_restored_together)
 }
 END_TEST
 
+/* As before, but A has written something new: its head is beyond what B has seen. One meeting does. */
+START_TEST(everything_restored_and_written_to)
+{
+    add(&a, "x");
+    meet(&a, &b);
+    close_side(&a);
+    shell("cp -r A backup");
+    open_side(&a, "A", 1);
+    add(&a, "y");
+    take(&a, "x");
+    meet(&a, &b);
+    close_side(&a);
+    shell("rm -r A && mv backup A");
+    open_side(&a, "A", 1);
+    add(&a, "z");
+    meet(&a, &b);
+    has(&a, "y z");
+    has(&b, "y z");
+}
+END_TEST
+
 START_TEST(a_deletion_that_was_forgotten_stays_one)
 {
     add(&a, "x");
@@ -710,6 +731,7 @@ int main(void)
     tcase_add_test(test, a_key_that_comes_back_lives);
     tcase_add_test(test, a_database_restored_alone);
     tcase_add_test(test, everything_restored_together);
+    tcase_add_test(test, everything_restored_and_written_to);
     tcase_add_test(test, a_deletion_that_was_forgotten_stays_one);
     tcase_add_test(test, a_store_lost_or_older);
     tcase_add_test(test, a_wiped_device_gets_its_rows_back);
