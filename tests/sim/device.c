@@ -224,20 +224,20 @@ static int open_parts(device *d, const opening *o)
     return rc == TIDE_OK ? tide_sync_attach(d->sync, d->marks) : rc;
 }
 
-/* The application's own tables and models. */
+/* The application's own tables and models; a library has them by itself. */
 static int add_models(device *d)
 {
-    bool parts = d->world->resource_count == RESOURCES_OF_PARTS;
+    if (d->library != NULL) {
+        return TIDE_OK;
+    }
     if (!device_run(d, device_database(d),
-                    parts ? "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, "
-                            "uuid TEXT NOT NULL UNIQUE, name, size, kind);"
-                            "CREATE TABLE IF NOT EXISTS tags (id INTEGER PRIMARY KEY, "
-                            "uuid TEXT NOT NULL UNIQUE, name, color)"
-                          : "CREATE TABLE IF NOT EXISTS tags (id INTEGER PRIMARY KEY, "
-                            "uuid TEXT NOT NULL UNIQUE, name, color)")) {
+                    "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, "
+                    "uuid TEXT NOT NULL UNIQUE, name, size, kind);"
+                    "CREATE TABLE IF NOT EXISTS tags (id INTEGER PRIMARY KEY, "
+                    "uuid TEXT NOT NULL UNIQUE, name, color)")) {
         return TIDE_ESQL;
     }
-    int rc = parts ? tide_sync_register(d->sync, &entry_model) : TIDE_OK;
+    int rc = tide_sync_register(d->sync, &entry_model);
     return rc == TIDE_OK ? tide_sync_register(d->sync, &tag_model) : rc;
 }
 
