@@ -144,6 +144,21 @@ static void device_random(void *ctx, void *bytes, size_t size)
     }
 }
 
+static void device_event(void *ctx, const tide_event *event)
+{
+    const device *d = ctx;
+    if (event->kind == TIDE_EVENT_NOTICE) {
+        world_note(d->world, "device %d: %s", d->number, event->text);
+    } else if (event->kind == TIDE_EVENT_DIVERGED) {
+        world_note(d->world, "device %d: its rows of %s are not those of device %d", d->number,
+                   event->resource, event->peer[sizeof(uuid_t) - 1] - 1);
+    } else if (event->kind == TIDE_EVENT_PARKED) {
+        world_note(d->world, "device %d parks %llu rows of %s from device %d: %s", d->number,
+                   (unsigned long long)event->count, event->resource,
+                   event->peer[sizeof(uuid_t) - 1] - 1, event->text);
+    }
+}
+
 /* What both ways of opening are told. */
 typedef struct opening {
     char name[16];
@@ -168,6 +183,8 @@ static void set_options(device *d, opening *o)
     o->sync.library = library_id;
     o->sync.clock = device_clock;
     o->sync.clock_ctx = d;
+    o->sync.event = device_event;
+    o->sync.event_ctx = d;
     o->sync.random = device_random;
     o->sync.random_ctx = d;
     o->sync.detail = o->detail;
