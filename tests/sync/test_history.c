@@ -27,6 +27,7 @@ typedef struct side {
 } side;
 
 static side a, b, c;
+static uint32_t page_rows; /* of sessions; 0: as many as they take by themselves */
 
 static void on_event(void *ctx, const tide_event *event)
 {
@@ -173,6 +174,7 @@ static unsigned talk(side *x, side *y)
     tide_session_options options;
 
     tide_session_options_init(&options);
+    options.page_rows = page_rows == 0 ? options.page_rows : page_rows;
     test_uuid(peers[0], x->number);
     test_uuid(peers[1], y->number);
     options.peer = peers[1];
@@ -211,6 +213,7 @@ static unsigned meet(side *x, side *y)
 
 static void set_up(void)
 {
+    page_rows = 0;
     open_side(&a, "A", 1);
     open_side(&b, "B", 2);
     open_side(&c, "C", 3);
@@ -382,6 +385,33 @@ START_TEST(everything_restored_together)
     has(&a, "x y");
     meet(&a, &b);
     has(&b, "x y");
+}
+END_TEST
+
+/* B has all of A, is READY at once and asks nothing more; A notices, by what it had acknowledged,
+ * that it has fallen. B hears of the new epoch by A's questions, or A would go on falling. */
+START_TEST(everything_restored_is_read_in_pages)
+{
+    add(&a, "x");
+    add(&b, "u");
+    add(&b, "v");
+    meet(&a, &b);
+    add(&a, "y");
+    close_side(&a);
+    shell("cp -r A backup");
+    open_side(&a, "A", 1);
+    meet(&a, &b);
+    meet(&a, &b); /* A says that it has what B took */
+    close_side(&a);
+    shell("rm -r A && mv backup A");
+    open_side(&a, "A", 1);
+    page_rows = 1;
+    meet(&a, &b);
+    ck_assert_uint_eq(a.notices, 2);
+    ck_assert_int_eq(tide_sync_is_recovering(sync_of(&a)), 0);
+    has(&a, "u v x y");
+    meet(&a, &b);
+    has(&b, "u v x y");
 }
 END_TEST
 
@@ -682,6 +712,7 @@ int main(void)
     tcase_add_test(test, a_key_that_comes_back_lives);
     tcase_add_test(test, a_database_restored_alone);
     tcase_add_test(test, everything_restored_together);
+    tcase_add_test(test, everything_restored_is_read_in_pages);
     tcase_add_test(test, a_deletion_that_was_forgotten_stays_one);
     tcase_add_test(test, a_store_lost_or_older);
     tcase_add_test(test, a_wiped_device_gets_its_rows_back);
