@@ -304,6 +304,8 @@ static int send_question(tide_session *session)
     tide__question question;
     msgpack_packer packer;
     bool hello = session->hello != HELLO_HEARD;
+    /* Where our history began anew since, an answer to the question under way is none to this. */
+    session->number += session->asked && session->asked_epoch != sync->epoch;
     int rc = make_question(session, &question);
     if (rc != TIDE_OK) {
         return rc;
