@@ -57,6 +57,7 @@ void check_marks(world *w)
         device *a = &w->devices[i / w->device_count];
         device *b = &w->devices[i % w->device_count];
         if (a->identity == b->identity || !a->open || !b->open || a->ahead ||
+            device_snapshot(a)->epoch == a->told_epoch ||
             device_snapshot(b)->epoch == b->told_epoch) {
             continue;
         }
