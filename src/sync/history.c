@@ -130,7 +130,7 @@ int tide__history_heed(tide_sync *sync, const tide__model *m, const tide_mark *s
 
 int tide__history_fallen(tide_sync *sync)
 {
-    return sync->store_behind || sync->recovering ? TIDE_OK : tide__history_renew(sync, true);
+    return sync->store_behind ? TIDE_STALE : tide__history_renew(sync, true);
 }
 
 /* Inside a transaction: what the marks will be told. */

@@ -30,7 +30,7 @@ int tide__history_renew(tide_sync *sync, bool seen_ahead);
 int tide__history_heed(tide_sync *sync, const tide__model *model, const tide_mark *seen);
 
 /* A peer has heard of a mark of ours on its feed that is beyond what it is now: we were rolled
- * back, rows and marks together; unless the store alone was. Renews. */
+ * back, rows and marks together. Renews, also while recovering. TIDE_STALE: the store alone was. */
 int tide__history_fallen(tide_sync *sync);
 
 /* A round has ended: what peers have seen of our rows is known to our marks. */

@@ -314,9 +314,10 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     if (rc == TIDE_OK && p.fallen) {
         rc = tide__history_fallen(sync);
         *gap = true; /* everything is asked for anew */
-        if (rc != TIDE_OK || sync->recovering) {
+        if (rc != TIDE_STALE) {
             return rc;
         }
+        rc = TIDE_OK;
     }
     if (rc == TIDE_OK) {
         rc = check_rows(&p);

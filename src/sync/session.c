@@ -89,11 +89,12 @@ struct tide_session {
      *     news_sent     with news: likewise
      *     answer        implies questioned, and that implies peer_known */
     int hello;
-    bool ask;        /* our question is due */
-    bool asked;      /* it is under way, and an answer is awaited */
-    uint32_t number; /* of our question; the same when repeated, a new one after an answer */
-    bool news;       /* the peer shall hear that there are new rows */
-    bool news_sent;  /* it was told, and has asked nothing since */
+    bool ask;              /* our question is due */
+    bool asked;            /* it is under way, and an answer is awaited */
+    tide_time asked_epoch; /* of our feed then: marks of another are gone */
+    uint32_t number;       /* of our question; the same when repeated, a new one after an answer */
+    bool news;             /* the peer shall hear that there are new rows */
+    bool news_sent;        /* it was told, and has asked nothing since */
     int64_t now_ns;
     int64_t ask_ns;  /* when a question without an answer is asked again, */
     int64_t news_ns; /* and when news without a question are told again */
@@ -305,6 +306,8 @@ static int send_question(tide_session *session)
     tide__question question;
     msgpack_packer packer;
     bool hello = session->hello != HELLO_HEARD;
+    /* Where our history began anew since, an answer to the question under way is none to this. */
+    session->number += session->asked && session->asked_epoch != sync->epoch;
     int rc = make_question(session, &question);
     if (rc != TIDE_OK) {
         return rc;
@@ -319,6 +322,7 @@ static int send_question(tide_session *session)
     session->ask = false;
     session->ask_ns = retry_time(session);
     session->asked = true;
+    session->asked_epoch = sync->epoch;
     session->hello = hello ? HELLO_OUT : HELLO_HEARD;
     return TIDE_OK;
 }
@@ -508,12 +512,12 @@ static void look_again(tide_session *session, const tide__question *question)
 }
 
 /* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One
- * that was overtaken says nothing about where the peer stands now. */
-static void keep_question(tide_session *session, const tide__question *question)
+ * that was overtaken says nothing about where the peer stands now: false. */
+static bool keep_question(tide_session *session, const tide__question *question)
 {
     int32_t later = (int32_t)(question->number - session->question.question.number);
     if (session->questioned && later < 0) {
-        return;
+        return false;
     }
     bool repeated = session->questioned && later == 0;
     if (!repeated) {
@@ -525,6 +529,7 @@ static void keep_question(tide_session *session, const tide__question *question)
     copy_question(&session->question, question);
     session->answer = question->wanting; /* by an empty page where it asks for nothing */
     look_again(session, question);
+    return true;
 }
 
 /* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing
@@ -548,7 +553,7 @@ static void change_to_rival(tide_session *session)
     session->peer_over[session->peer_over_count++ % OVER_REMEMBERED] = session->peer_session;
     session->peer_session = session->rival;
     session->questioned = false;
-    keep_question(session, &session->rival_question.question);
+    (void)keep_question(session, &session->rival_question.question);
 }
 
 /* The peer's feed has this epoch now. One older than that of our marks: the peer was restored as a
@@ -560,6 +565,13 @@ static int note_epoch(tide_session *session, tide_time epoch)
     }
     session->peer_epoch = epoch;
     return tide__peer_met(session->sync, session->peer, epoch);
+}
+
+/* Its feed may have begun anew since its last message. */
+static int hear_question(tide_session *session, const tide__message *message)
+{
+    return keep_question(session, &message->question) ? note_epoch(session, message->epoch)
+                                                      : TIDE_OK;
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -582,8 +594,7 @@ static int hear_hello(tide_session *session, const tide__message *message)
         }
     }
     session->peer_session = message->session;
-    keep_question(session, &message->question);
-    return note_epoch(session, message->epoch);
+    return hear_question(session, message);
 }
 
 /* The digests of a model differ. *again: there is something to try that begins with a question. */
@@ -714,6 +725,10 @@ static int hear_page(tide_session *session, const tide__message *message)
         session->ask = session->hello == HELLO_DUE; /* else its NEWS will tell when to ask */
         return TIDE_OK;
     }
+    if (session->asked_epoch != session->sync->epoch) {
+        session->ask = true; /* our history began anew since: it answers for marks that are gone */
+        return TIDE_OK;
+    }
     return apply_page(session, message);
 }
 
@@ -748,8 +763,9 @@ static int hear(tide_session *session, const tide__message *message)
         return TIDE_OK; /* not before it has answered */
     }
     if (message->kind == TIDE__WANT) {
-        keep_question(session, &message->question);
-    } else if (!session->paused && !session->asked) {
+        return hear_question(session, message);
+    }
+    if (!session->paused && !session->asked) {
         session->ask = true; /* NEWS */
     }
     return TIDE_OK;

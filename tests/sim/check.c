@@ -4,8 +4,12 @@
  * a stamp at or below it is on A in that version or a newer one. The tables of both are read with
  * SQL, the mark as the engine sees it.
  *
+ * Not where a copy was put in the place of what others had seen, until the engine has noticed.
+ *
  * At the end: every device holds the same rows, alive and deleted, of the same versions; they are
- * the newest that any device held; and the tables have the same values.
+ * the newest that any device held; and the tables have the same values. Where deletions were
+ * pruned, a row may be gone because of one that nobody remembers; but it was made. In a world of
+ * which something was restored, doubled or given up, such a row may also have returned.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +18,11 @@
 
 bool row_is_older(const row *left, const row *right)
 {
-    return left->version < right->version ||
-           (left->version == right->version && left->maker < right->maker);
+    if (left->version != right->version || left->maker != right->maker) {
+        return left->version < right->version ||
+               (left->version == right->version && left->maker < right->maker);
+    }
+    return !left->gone && right->gone;
 }
 
 /* ---- marks -------------------------------------------------------------------------------------- */
@@ -28,7 +35,10 @@ static void check_mark(world *w, device *a, device *b, int r, tide_time mark)
     for (int k = 0; k < resources[r].keys; k++) {
         const row *theirs = &there->rows[r][k];
         const row *ours = &here->rows[r][k];
-        if (theirs->known && theirs->stamp <= mark && (!ours->known || row_is_older(ours, theirs))) {
+        const row *forgotten = &a->forgotten.rows[r][k];
+        bool pruned = forgotten->known && !row_is_older(forgotten, theirs);
+        if (theirs->known && theirs->stamp <= mark && !pruned &&
+            (!ours->known || row_is_older(ours, theirs))) {
             key_text(r, k, key);
             world_fail(w, "mark ahead of its rows",
                        "device %d has %s of device %d up to %lld, but %s %s of stamp %lld, version "
@@ -46,7 +56,9 @@ void check_marks(world *w)
     for (int i = 0; i < w->device_count * w->device_count; i++) {
         device *a = &w->devices[i / w->device_count];
         device *b = &w->devices[i % w->device_count];
-        if (a->identity == b->identity || !a->open || !b->open) {
+        if (a->identity == b->identity || !a->open || !b->open || a->ahead ||
+            device_snapshot(a)->epoch == a->told_epoch ||
+            device_snapshot(b)->epoch == b->told_epoch) {
             continue;
         }
         for (int r = 0; r < w->resource_count && !world_failed(w); r++) {
@@ -85,6 +97,19 @@ void check_collect(world *w, snapshot *best)
     }
 }
 
+/* What a row may be at the end, where *best is the newest of it that any device held. */
+static bool may_be(const world *w, const row *here, const row *best, const row *deleted)
+{
+    bool same = here->known == best->known && here->gone == best->gone &&
+                here->version == best->version && here->maker == best->maker;
+    bool dead = deleted->known && !row_is_older(deleted, best);
+    if (!w->prunes || !best->known) {
+        return same;
+    }
+    bool alive = here->known && !here->gone;
+    return !alive ? dead : same && (!dead || w->returns);
+}
+
 static void check_versions(world *w, device *d, const snapshot *best)
 {
     const snapshot *s = device_snapshot(d);
@@ -93,12 +118,16 @@ static void check_versions(world *w, device *d, const snapshot *best)
         for (int k = 0; k < resources[r].keys; k++) {
             const row *here = &s->rows[r][k];
             const row *must = &best->rows[r][k];
-            if (here->known != must->known || here->gone != must->gone ||
-                here->version != must->version || here->maker != must->maker) {
+            const row *deleted = &w->deleted[r][k];
+            if (!may_be(w, here, must, deleted)) {
+                bool alive = here->known && !here->gone;
                 key_text(r, k, key);
-                world_fail(w, "not equal",
+                world_fail(w,
+                           alive && !row_is_older(here, must)      ? "returned"
+                           : alive || (must->known && !must->gone) ? "lost"
+                                                                   : "not equal",
                            "device %d: %s %s is %s in version %lld by %d, and should be %s in "
-                           "version %lld by %d",
+                           "version %lld by %d, deleted in %lld",
                            d->number, resources[r].name, key,
                            here->gone    ? "deleted"
                            : here->known ? "here"
@@ -107,7 +136,7 @@ static void check_versions(world *w, device *d, const snapshot *best)
                            must->gone    ? "deleted"
                            : must->known ? "here"
                                          : "unknown",
-                           (long long)must->version, must->maker);
+                           (long long)must->version, must->maker, (long long)deleted->version);
                 return;
             }
         }
@@ -178,6 +207,8 @@ void check_equal(world *w, const snapshot *best)
 {
     for (int i = 0; i < w->device_count && !world_failed(w) && !w->devices[i].absent; i++) {
         check_versions(w, &w->devices[i], best);
+    }
+    for (int i = 0; i < w->device_count && !world_failed(w) && !w->devices[i].absent; i++) {
         check_counts(w, &w->devices[i]);
         for (int r = 0; i > 0 && r < w->resource_count && !world_failed(w); r++) {
             check_values(w, &w->devices[0], &w->devices[i], r);

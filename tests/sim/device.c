@@ -16,6 +16,7 @@
 #define READERS 8
 #define SQL_BYTES 512
 #define PATH_BYTES 600
+#define NUMBERS_MAX 1024 /* of devices, and of epochs that rows came from */
 
 const resource resources[RESOURCES] = {
     [ENTRY] = {"entry", "entries", "name, size, kind", "name", 'e', 8, 64},
@@ -105,7 +106,9 @@ void device_check_kept(device *d)
         for (int k = 0; k < resources[r].keys; k++) {
             const row *before = &d->kept.rows[r][k];
             const row *after = &now->rows[r][k];
-            if (before->known && (!after->known || row_is_older(after, before))) {
+            const row *forgotten = &d->forgotten.rows[r][k];
+            bool pruned = forgotten->known && !row_is_older(forgotten, before);
+            if (before->known && !pruned && (!after->known || row_is_older(after, before))) {
                 char key[UUID_STR_LEN];
                 key_text(r, k, key);
                 world_fail(d->world, "durable row lost",
@@ -141,6 +144,21 @@ static void device_random(void *ctx, void *bytes, size_t size)
     }
 }
 
+static void device_event(void *ctx, const tide_event *event)
+{
+    const device *d = ctx;
+    if (event->kind == TIDE_EVENT_NOTICE) {
+        world_note(d->world, "device %d: %s", d->number, event->text);
+    } else if (event->kind == TIDE_EVENT_DIVERGED) {
+        world_note(d->world, "device %d: its rows of %s are not those of device %d", d->number,
+                   event->resource, event->peer[sizeof(uuid_t) - 1] - 1);
+    } else if (event->kind == TIDE_EVENT_PARKED) {
+        world_note(d->world, "device %d parks %llu rows of %s from device %d: %s", d->number,
+                   (unsigned long long)event->count, event->resource,
+                   event->peer[sizeof(uuid_t) - 1] - 1, event->text);
+    }
+}
+
 /* What both ways of opening are told. */
 typedef struct opening {
     char name[16];
@@ -165,6 +183,8 @@ static void set_options(device *d, opening *o)
     o->sync.library = library_id;
     o->sync.clock = device_clock;
     o->sync.clock_ctx = d;
+    o->sync.event = device_event;
+    o->sync.event_ctx = d;
     o->sync.random = device_random;
     o->sync.random_ctx = d;
     o->sync.detail = o->detail;
@@ -384,7 +404,7 @@ void device_settle(device *d)
 
 /* The numbers of devices in a database. */
 typedef struct numbers {
-    int makers[64];
+    int makers[NUMBERS_MAX];
     tide_time epoch;
 } numbers;
 
@@ -396,7 +416,7 @@ static bool read_numbers(sqlite3 *db, numbers *n)
     int rc = SQLITE_ERROR;
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         int id = sqlite3_column_int(s, 0);
-        if (id >= 0 && id < 64) {
+        if (id >= 0 && id < NUMBERS_MAX) {
             n->makers[id] = key_number(DEVICE, (const char *)sqlite3_column_text(s, 1));
         }
     }
@@ -418,9 +438,10 @@ static bool read_rows(sqlite3 *db, int r, const numbers *n, snapshot *out)
     sqlite3_stmt *s = NULL;
     int rc = SQLITE_ERROR;
     (void)snprintf(sql, sizeof sql,
-                   "SELECT t.uuid, r.stamp, ifnull(r.version, r.stamp), r.device, 0 FROM "
-                   "tidemark_%s_rows r CROSS JOIN %s t ON t.id = r.row UNION ALL "
-                   "SELECT key, stamp, ifnull(version, stamp), device, 1 FROM tidemark_%s_gone",
+                   "SELECT t.uuid, r.stamp, ifnull(r.version, r.stamp), r.device, 0, "
+                   "r.version IS NULL FROM tidemark_%s_rows r CROSS JOIN %s t ON t.id = r.row "
+                   "UNION ALL SELECT key, stamp, ifnull(version, stamp), device, 1, "
+                   "version IS NULL FROM tidemark_%s_gone",
                    resources[r].name, resources[r].table, resources[r].name);
     if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK) {
         return false;
@@ -428,11 +449,12 @@ static bool read_rows(sqlite3 *db, int r, const numbers *n, snapshot *out)
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         int key = key_number(r, (const char *)sqlite3_column_text(s, 0));
         int maker = sqlite3_column_int(s, 3);
-        if (key < 0 || maker < 0 || maker >= 64) {
+        if (key < 0 || maker < 0 || maker >= NUMBERS_MAX) {
             break;
         }
         out->rows[r][key] = (row){.known = true,
                                   .gone = sqlite3_column_int(s, 4) != 0,
+                                  .made = sqlite3_column_int(s, 5) != 0,
                                   .stamp = sqlite3_column_int64(s, 1),
                                   .version = sqlite3_column_int64(s, 2),
                                   .maker = n->makers[maker]};
@@ -440,6 +462,34 @@ static bool read_rows(sqlite3 *db, int r, const numbers *n, snapshot *out)
     }
     (void)sqlite3_finalize(s);
     return rc == SQLITE_DONE;
+}
+
+/* A deletion that was made somewhere may make a row go everywhere, for ever. */
+static void note_deletions(device *d)
+{
+    for (int r = 0; r < d->world->resource_count; r++) {
+        for (int k = 0; k < resources[r].keys; k++) {
+            const row *here = &d->seen.rows[r][k];
+            row *newest = &d->world->deleted[r][k];
+            if (here->gone && here->made && (!newest->known || row_is_older(newest, here))) {
+                *newest = *here;
+            }
+        }
+    }
+}
+
+void device_may_forget(device *d)
+{
+    const snapshot *now = device_snapshot(d);
+    for (int r = 0; r < d->world->resource_count; r++) {
+        for (int k = 0; k < resources[r].keys; k++) {
+            row *forgotten = &d->forgotten.rows[r][k];
+            const row *here = &now->rows[r][k];
+            if (here->gone && (!forgotten->known || row_is_older(forgotten, here))) {
+                *forgotten = *here;
+            }
+        }
+    }
 }
 
 const snapshot *device_snapshot(device *d)
@@ -456,6 +506,8 @@ const snapshot *device_snapshot(device *d)
     }
     d->seen.epoch = n.epoch;
     d->fresh = ok;
+    d->told_epoch = ok && d->told_epoch == EPOCH_PRESENT ? n.epoch : d->told_epoch;
+    note_deletions(d);
     if (!ok && !disk_is_off(d->number)) {
         world_fail(d->world, "error", "device %d cannot be read: %s", d->number,
                    sqlite3_errmsg(device_database(d)));

@@ -38,7 +38,10 @@ static int open_end(end *e, device *d, const device *peer, sim_random *random)
     options.peer = named ? peer->world->devices[peer->identity].id : NULL;
     e->device = d;
     device_enter(d);
-    return tide_session_open(d->sync, &options, &e->session);
+    int rc = tide_session_open(d->sync, &options, &e->session);
+    d->fresh = false;
+    d->ahead = d->ahead && rc != TIDE_OK;
+    return rc;
 }
 
 bool link_open(link_pair *l, device *a, device *b, const faults *f, uint64_t seed)

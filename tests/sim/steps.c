@@ -41,6 +41,8 @@ enum {
     RESTORE_ROWS,
     RESTORE_MARKS,
     CLONE,
+    PRUNE,
+    REMOVE,
     KINDS
 };
 
@@ -69,6 +71,9 @@ static void run_write(device *d, sqlite3 *db, const step *s, bool full)
     bool done = device_run(d, db, sql);
     if (!done && sqlite3_get_autocommit(db) == 0) {
         (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    if (done && d->open) {
+        (void)device_snapshot(d); /* for what was deleted */
     }
     /* A flush of the log flushes all that is in it. */
     bool rolled_back = strstr(sql, "ROLLBACK") != NULL;
@@ -273,7 +278,12 @@ static void do_restore(world *w, const step *s)
                       s->kind == RESTORE        ? ""
                       : s->kind == RESTORE_ROWS ? "database.db"
                                                 : "sync.mdb");
-            memset(&d->kept, 0, s->kind == RESTORE_MARKS ? 0 : sizeof d->kept);
+            w->returns = true;
+            d->ahead = true;
+            if (s->kind != RESTORE_MARKS) {
+                memset(&d->kept, 0, sizeof d->kept);
+                d->told_epoch = EPOCH_PRESENT;
+            }
             (void)device_open(d);
         }
     }
@@ -289,9 +299,55 @@ static void do_clone(world *w, const step *s)
         disk_load(to->number, copy, "");
         disk_free(copy);
         to->identity = from->identity;
+        from->told_epoch = to->told_epoch = EPOCH_PRESENT;
+        from->fresh = false;
+        to->ahead = from->ahead;
+        w->returns = true;
         to->absent = false;
         to->born = true;
         (void)device_open(to);
+    }
+}
+
+/* ---- forgetting --------------------------------------------------------------------------------- */
+
+static int count_peer(void *ctx, const tide_peer *peer)
+{
+    (void)peer;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* Somebody who is not known here may have a row of the deleted key that is older. */
+static void do_prune(world *w, const step *s)
+{
+    device *d = &w->devices[s->a];
+    uint64_t count = 0;
+    int peers = 0;
+    device_may_forget(d);
+    device_enter(d);
+    d->fresh = false;
+    int rc = tide_sync_peers(d->sync, count_peer, &peers);
+    bool ok = device_answer(d, "peers", rc);
+    rc = tide_sync_prune(d->sync, &count);
+    ok = device_answer(d, "prune", rc) && ok;
+    d->ahead = d->ahead && !ok;
+    if (!ok || count > 0) {
+        w->prunes = true;
+        w->returns = w->returns || peers < w->device_count - 1;
+    }
+    world_note(w, "device %d forgets %llu deletions", s->a, (unsigned long long)count);
+}
+
+static void do_remove(world *w, const step *s)
+{
+    device *d = &w->devices[s->a];
+    int identity = w->devices[s->b].identity;
+    if (identity != d->identity) {
+        device_enter(d);
+        (void)device_answer(d, "remove", tide_sync_remove_peer(d->sync, w->devices[identity].id));
+        d->fresh = false;
+        w->returns = true;
     }
 }
 
@@ -327,6 +383,8 @@ static const kind kinds[KINDS] = {
     [RESTORE_ROWS] = {"the database of device %a becomes its copy", do_restore, false},
     [RESTORE_MARKS] = {"the marks of device %a become their copy", do_restore, false},
     [CLONE] = {"a copy of device %a lives beside it", do_clone, false},
+    [PRUNE] = {"device %a forgets deletions that all have heard of", do_prune, false},
+    [REMOVE] = {"device %a removes device %b from its list", do_remove, true},
 };
 
 typedef struct scenario {
@@ -365,7 +423,6 @@ static const scenario scenarios[] = {
      5,
      {WRITES, TALK, CARE, CRASHES, [CLOCK] = 4}},
     {"wide", "up to eight devices", true, false, false, 8, {WRITES, TALK, CARE, CRASHES, [CLOCK] = 4}},
-    /* Not by default: the engine does not stand these yet. */
     {"marks",
      "older marks under the same rows",
      false,
@@ -388,6 +445,35 @@ static const scenario scenarios[] = {
      4,
      {WRITES, TALK, CARE, CRASHES, [SAVE] = 4, [RESTORE] = 3}},
     {"clone", "a device lives twice", false, false, true, 4, {WRITES, TALK, CARE, [CLONE] = 3}},
+    {"prune",
+     "deletions are forgotten",
+     false,
+     false,
+     false,
+     4,
+     {WRITES, TALK, CARE, CRASHES, [CLOCK] = 2, [PRUNE] = 8}},
+    {"remove",
+     "deletions are forgotten, and peers that come back",
+     false,
+     false,
+     false,
+     4,
+     {WRITES, TALK, CARE, CRASHES, [CLOCK] = 2, [PRUNE] = 8, [REMOVE] = 4}},
+    {"worn",
+     "older copies, and deletions that are forgotten",
+     false,
+     false,
+     false,
+     4,
+     {WRITES, TALK, CARE, CRASHES, [PRUNE] = 8, [REMOVE] = 2, [SAVE] = 4, [RESTORE] = 2,
+      [RESTORE_ROWS] = 1, [RESTORE_MARKS] = 1}},
+    {"twins",
+     "a device lives twice, and deletions are forgotten",
+     false,
+     false,
+     true,
+     4,
+     {WRITES, TALK, CARE, [CLONE] = 3, [PRUNE] = 8}},
 };
 
 #define SCENARIOS ((int)(sizeof scenarios / sizeof *scenarios))
@@ -561,6 +647,7 @@ static void run_step(world *w, const plan *p, const step *s)
     if (!ready(w, s)) {
         return;
     }
+    w->now_ns += w->clones ? SECOND / 1000 : 0; /* two of a device do nothing at the same moment */
     step_say(p, s, text, sizeof text);
     world_note(w, "%s", text);
     kinds[s->kind].run(w, s);
@@ -580,6 +667,7 @@ void plan_run(const plan *p, bool verbose, outcome *out)
     world_begin(&w, p->seed, p->device_count, p->resource_count);
     w.verbose = verbose;
     w.far_clocks = p->far_clocks;
+    w.clones = p->clones;
     w.devices[p->device_count - 1].absent = p->clones;
     faults_allowed = p->faults;
     for (int i = 0; i < p->count && !world_failed(&w); i++) {

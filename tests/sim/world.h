@@ -27,6 +27,7 @@
 #define KEYS_MAX 64
 #define FAILURE_BYTES 640
 #define SECOND INT64_C(1000000000)
+#define EPOCH_PRESENT (-1) /* as a told epoch: the one that it has when it is looked at */
 
 /* What the simulator writes: a device-owned and a shared model. A world of whole libraries has two
  * more: `locations`, and `devices`, whose rows are made by the libraries. Opening a library takes
@@ -50,6 +51,7 @@ extern const resource resources[RESOURCES];
 typedef struct row {
     bool known; /* alive, or a tombstone */
     bool gone;
+    bool made; /* by this device itself, in this version */
     tide_time stamp;
     tide_time version;
     int maker; /* the device of the version */
@@ -82,8 +84,11 @@ typedef struct device {
     uint64_t crash_seed;
     uint64_t crashes;
     snapshot seen;
-    bool fresh;    /* `seen` is how it stands */
-    snapshot kept; /* what was durable here once, and must never be older again */
+    bool fresh;           /* `seen` is how it stands */
+    snapshot kept;        /* what was durable here once, and must never be older again */
+    snapshot forgotten;   /* deletions that were pruned here */
+    bool ahead;           /* its marks may be ahead of its rows, until the engine has looked */
+    tide_time told_epoch; /* of a copy: others may have seen other rows under it; 0: none */
     disk_copy *saved;
 } device;
 
@@ -119,12 +124,16 @@ typedef struct world {
     int device_count;
     int resource_count;
     bool far_clocks; /* clocks may differ by more than a peer accepts */
+    bool clones;     /* there may be two of a device */
     bool healing;
     bool verbose;
+    bool prunes;    /* deletions were forgotten */
+    bool returns;   /* and may have returned: something was restored, doubled or given up */
     int64_t now_ns; /* since the world began */
     sim_random random;
     uint64_t hash;
     uint64_t messages;
+    row deleted[RESOURCES][KEYS_MAX]; /* the newest deletion that anybody made */
     device devices[DEVICES_MAX];
     link_pair links[DEVICES_MAX][DEVICES_MAX]; /* [a][b] with a < b */
     char failure[FAILURE_BYTES];               /* empty: nothing */
@@ -170,6 +179,9 @@ void device_keep(device *d);
 /* What was kept is there, or something newer. */
 void device_check_kept(device *d);
 
+/* Deletions that it has here may be forgotten from now on. */
+void device_may_forget(device *d);
+
 /* If its drive is off: it goes down, and comes up with what is left. */
 void device_settle(device *d);
 
@@ -192,11 +204,11 @@ bool link_run(link_pair *l, uint64_t most);
 
 /* Marks never claim what is not there, and what was durable has stayed. */
 void check_marks(world *w);
-/* All devices hold the same rows; *best is what they must hold. */
+/* All devices hold the same rows; *best is the newest that any of them held. */
 void check_equal(world *w, const snapshot *best);
 /* The newest of each row that any device holds. */
 void check_collect(world *w, snapshot *best);
-bool row_is_older(const row *left, const row *right);
+bool row_is_older(const row *left, const row *right); /* of the same version, a deletion is newer */
 
 /* ---- heal.c ------------------------------------------------------------------------------------- */
 

@@ -27,6 +27,8 @@ typedef struct side {
 } side;
 
 static side a, b, c;
+static uint32_t page_rows; /* of sessions; 0: as many as they take by themselves */
+static bool unproven;      /* digests are not looked at */
 
 static void on_event(void *ctx, const tide_event *event)
 {
@@ -165,20 +167,27 @@ static bool carry(side *from, side *to)
     return true;
 }
 
-/* Talk until both are silent, message by message; returns how many there were. */
-static unsigned talk(side *x, side *y)
+static void open_sessions(side *x, side *y)
 {
-    unsigned messages = 0;
     uuid_t peers[2];
     tide_session_options options;
 
     tide_session_options_init(&options);
+    options.page_rows = page_rows == 0 ? options.page_rows : page_rows;
+    options.prove = !unproven;
     test_uuid(peers[0], x->number);
     test_uuid(peers[1], y->number);
     options.peer = peers[1];
     ck_assert_int_eq(tide_session_open(sync_of(x), &options, &x->session), TIDE_OK);
     options.peer = peers[0];
     ck_assert_int_eq(tide_session_open(sync_of(y), &options, &y->session), TIDE_OK);
+}
+
+/* Until both are silent, message by message; returns how many there were. */
+static unsigned talk_on(side *x, side *y)
+{
+    unsigned messages = 0;
+
     while (messages < 1000) {
         unsigned before = messages;
         messages += carry(x, y);
@@ -188,6 +197,12 @@ static unsigned talk(side *x, side *y)
     }
     ck_assert_uint_lt(messages, 1000);
     return messages;
+}
+
+static unsigned talk(side *x, side *y)
+{
+    open_sessions(x, y);
+    return talk_on(x, y);
 }
 
 static void hang_up(side *x, side *y)
@@ -211,6 +226,8 @@ static unsigned meet(side *x, side *y)
 
 static void set_up(void)
 {
+    page_rows = 0;
+    unproven = false;
     open_side(&a, "A", 1);
     open_side(&b, "B", 2);
     open_side(&c, "C", 3);
@@ -382,6 +399,67 @@ START_TEST(everything_restored_together)
     has(&a, "x y");
     meet(&a, &b);
     has(&b, "x y");
+}
+END_TEST
+
+/* B has all of A, is READY at once and asks nothing more; A notices, by what it had acknowledged,
+ * that it has fallen. B hears of the new epoch by A's questions, or A would go on falling. */
+START_TEST(everything_restored_is_read_in_pages)
+{
+    add(&a, "x");
+    add(&b, "u");
+    add(&b, "v");
+    meet(&a, &b);
+    add(&a, "y");
+    close_side(&a);
+    shell("cp -r A backup");
+    open_side(&a, "A", 1);
+    meet(&a, &b);
+    meet(&a, &b); /* A says that it has what B took */
+    close_side(&a);
+    shell("rm -r A && mv backup A");
+    open_side(&a, "A", 1);
+    page_rows = 1;
+    meet(&a, &b);
+    ck_assert_uint_eq(a.notices, 2);
+    ck_assert_int_eq(tide_sync_is_recovering(sync_of(&a)), 0);
+    has(&a, "u v x y");
+    meet(&a, &b);
+    has(&b, "u v x y");
+}
+END_TEST
+
+/* A's first question is under way when B's shows that A has fallen. Its answer leaves out what came
+ * from A before, and must not count. */
+START_TEST(everything_restored_before_the_peer_was_met)
+{
+    unsigned char late[1024];
+    const void *bytes = NULL;
+    size_t size = 0;
+
+    add(&a, "x");
+    close_side(&a);
+    shell("cp -r A backup");
+    open_side(&a, "A", 1);
+    add(&a, "lost");
+    meet(&a, &b);
+    close_side(&a);
+    shell("rm -r A && mv backup A");
+    open_side(&a, "A", 1);
+    unproven = true;
+    open_sessions(&a, &b);
+    carry(&a, &b);
+    carry(&b, &a);
+    ck_assert_int_eq(tide_session_next(b.session, &bytes, &size), TIDE_OK); /* it is on its way */
+    ck_assert_uint_le(size, sizeof late);
+    memcpy(late, bytes, size);
+    carry(&a, &b); /* the page of the new epoch, */
+    carry(&a, &b); /* and its question */
+    ck_assert_int_eq(tide_session_receive(a.session, late, size), TIDE_OK);
+    talk_on(&a, &b);
+    ck_assert_uint_eq(a.notices, 2);
+    has(&a, "lost x");
+    hang_up(&a, &b);
 }
 END_TEST
 
@@ -731,6 +809,8 @@ int main(void)
     tcase_add_test(test, a_key_that_comes_back_lives);
     tcase_add_test(test, a_database_restored_alone);
     tcase_add_test(test, everything_restored_together);
+    tcase_add_test(test, everything_restored_is_read_in_pages);
+    tcase_add_test(test, everything_restored_before_the_peer_was_met);
     tcase_add_test(test, everything_restored_and_written_to);
     tcase_add_test(test, a_deletion_that_was_forgotten_stays_one);
     tcase_add_test(test, a_store_lost_or_older);
