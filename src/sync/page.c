@@ -45,12 +45,14 @@ int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *m, ti
     return rc == TIDE_ABSENT ? TIDE_OK : tide__marks_failed(sync, rc);
 }
 
-/* A range of a full read goes on from where that has got, of the same epoch and generation. */
+/* A range of a full read goes on from where that has got, of the same epoch and generation. Where
+ * the feed has begun anew, the read begins anew. */
 static void judge_full(page *p, const tide__range *range, judged *out)
 {
     const tide__reading *reading = &out->reading;
     bool fits = range->generation == reading->generation && p->message->epoch == reading->epoch &&
                 range->after <= reading->upto;
+    out->rescan = p->message->epoch != reading->epoch;
     out->apply = fits && (range->upto > reading->upto || out->last);
     p->gap = p->gap || !fits;
 }
@@ -202,10 +204,10 @@ static int begin_readings(page *p)
         if (j->rescan) {
             rc = tide__history_heed(p->sync, j->model, &range->seen);
         }
-        if (rc == TIDE_OK && j->rescan) {
+        if (rc == TIDE_OK && j->rescan) { /* a peer that names none due has forgotten no deletion */
             rc = tide__reading_begin(p->sync, p->peer, j->model, p->message->epoch,
-                                     range->generation, &range->seen,
-                                     !j->full || j->reading.sweeping);
+                                     range->rescan ? range->generation : 0, &range->seen,
+                                     range->rescan && (!j->full || j->reading.sweeping));
         }
     }
     return rc;

@@ -37,21 +37,23 @@ static int has_all(tide_sync *sync, const tide__whose *whose, const tide__model 
     return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
-/* Inside a transaction. *head is our head, TIDE_TIME_NONE where the two are not to be compared. */
+/* Inside a transaction. *head is our head, TIDE_TIME_NONE where the two are not to be compared;
+ * *never says that another question would not help. */
 static int compare(tide_sync *sync, const tide__whose *whose, tide__model *m,
                    const tide__range *range, tide_time *head, tide__digest *digest,
-                   uint64_t *changed)
+                   uint64_t *changed, bool *never)
 {
     sqlite3_stmt *statement = m->statements[TIDE__HEAD];
     uint64_t parked = 0;
     int rc = tide__history_load(sync);
     if (rc == TIDE_OK) {
-        rc = has_all(sync, whose, m, &range->seen);
-    }
-    if (rc == TIDE_OK) {
         rc = tide__parked_count(sync, m, &parked);
     }
-    if (rc != TIDE_OK || parked > 0 || sync->recovering) {
+    *never = parked > 0 || sync->recovering;
+    if (rc == TIDE_OK && !*never) {
+        rc = has_all(sync, whose, m, &range->seen);
+    }
+    if (rc != TIDE_OK || *never) {
         return rc == TIDE_STALE ? TIDE_OK : rc;
     }
     rc = tide__sql_step(statement, &sync->detail);
@@ -71,7 +73,7 @@ static int look(tide_sync *sync, const tide__whose *whose, tide__model *m, const
     uint64_t changed = 0;
     int rc = tide__begin(sync, TIDE__READ);
     if (rc == TIDE_OK) {
-        rc = tide__end(sync, compare(sync, whose, m, range, &head, &digest, &changed));
+        rc = tide__end(sync, compare(sync, whose, m, range, &head, &digest, &changed, compared));
     }
     if (rc == TIDE_OK && head != TIDE_TIME_NONE && changed > SUMMED_ANEW) {
         rc = tide__digest_keep(sync, m, &digest, head);

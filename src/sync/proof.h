@@ -15,8 +15,9 @@ typedef struct tide__whose {
     tide_time epoch;
 } tide__whose;
 
-/* A range of the last page of a round; *model is whose. TIDE_OK: equal, or not to be compared now,
- * which *compared tells; TIDE_CONFLICT: they differ, also after ours was counted from nothing. */
+/* A range of the last page of a round; *model is whose. TIDE_OK: equal, or not to be compared now:
+ * then *compared is false, unless another question would not help; TIDE_CONFLICT: they differ, also
+ * after ours was counted from nothing. */
 int tide__prove(tide_sync *sync, const tide__whose *whose, const tide__range *range,
                 tide__model **model, bool *compared);
 

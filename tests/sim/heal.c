@@ -6,7 +6,7 @@
  * which nothing changes is the last.
  *
  * Where all recover, none of which could tell the others what they have lost, somebody must say that
- * what is there counts.
+ * what is there counts; also where one recovers, and no peer has ever known all of its rows.
  */
 #include <stdio.h>
 
@@ -92,8 +92,9 @@ static bool round_is_quiet(world *w)
     return quiet;
 }
 
-/* Where all recover: what the first of them has counts. False: nobody recovers. */
-static bool help_out(world *w)
+/* Where all recover, or a round has changed nothing: what the first of them has counts. False:
+ * nobody recovers. */
+static bool help_out(world *w, bool quiet)
 {
     device *first = NULL;
     int recovering = 0;
@@ -105,7 +106,7 @@ static bool help_out(world *w)
         recovering += mine;
         present += !d->absent;
     }
-    if (first != NULL && recovering == present) {
+    if (first != NULL && (quiet || recovering == present)) {
         device_enter(first);
         (void)device_answer(first, "accept", tide_sync_accept(first->sync));
         world_note(w, "what device %d has counts", first->number);
@@ -152,7 +153,7 @@ void heal(world *w)
     int most = w->returns || w->prunes ? ROUNDS_MAX_RETURNS : ROUNDS_MAX;
     for (int i = 0; i < most && !quiet && !world_failed(w); i++) {
         quiet = round_is_quiet(w);
-        recovering = help_out(w);
+        recovering = help_out(w, quiet);
         quiet = quiet && !recovering;
         world_note(w, "healing, round %d: %s", i + 1, quiet ? "nothing was new" : "rows were new");
     }

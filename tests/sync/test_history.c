@@ -484,6 +484,36 @@ START_TEST(everything_restored_and_written_to)
 }
 END_TEST
 
+/* B is in a full read of A when A's feed begins anew, and has nothing pruned. */
+START_TEST(a_full_read_of_a_feed_that_begins_anew)
+{
+    add(&a, "x");
+    add(&a, "y");
+    add(&a, "z");
+    meet(&a, &b);
+    close_side(&a);
+    shell("cp A/database.db backup.db");
+    open_side(&a, "A", 1);
+    forget(&a, &b);
+    take(&a, "y");
+    ck_assert_uint_eq(prune(&a), 1);
+    page_rows = 1;
+    open_sessions(&a, &b);
+    for (int i = 0; i < 3; i++) {
+        carry(&a, &b);
+        carry(&b, &a);
+    }
+    hang_up(&a, &b);
+    close_side(&a);
+    shell("cp backup.db A/database.db");
+    open_side(&a, "A", 1);
+    meet(&a, &b);
+    meet(&a, &b);
+    has(&b, "x y z");
+    has(&a, "x y z");
+}
+END_TEST
+
 START_TEST(a_deletion_that_was_forgotten_stays_one)
 {
     add(&a, "x");
@@ -812,6 +842,7 @@ int main(void)
     tcase_add_test(test, everything_restored_is_read_in_pages);
     tcase_add_test(test, everything_restored_before_the_peer_was_met);
     tcase_add_test(test, everything_restored_and_written_to);
+    tcase_add_test(test, a_full_read_of_a_feed_that_begins_anew);
     tcase_add_test(test, a_deletion_that_was_forgotten_stays_one);
     tcase_add_test(test, a_store_lost_or_older);
     tcase_add_test(test, a_wiped_device_gets_its_rows_back);
