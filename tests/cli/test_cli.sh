@@ -849,11 +849,11 @@ if command -v sqlite3 >/dev/null 2>&1; then
         sh -c '"$0" status narrow | grep -m 1 "^entry "' "$program"
     expect 'and shows it last' 0 '
 PARKED         KEY                                   TRIES SINCE                           REASON
-entry          UUID      2 NOW  UNIQUE constraint failed: entries.name' '' \
+entry          UUID      3 NOW  UNIQUE constraint failed: entries.name' '' \
         sh -c '"$0" status narrow | tail -n 3' "$program"
     expect 'counted as JSON' 0 '{"type":"resource","resource":"entry","ownership":"device","rows":"2","tombstones":"0","parked":"1","head":"NOW"}' '' \
         sh -c '"$0" status narrow --json | grep "\"resource\",\"resource\":\"entry\""' "$program"
-    expect 'shown as JSON' 0 '{"type":"parked","resource":"entry","key":"UUID","deleted":false,"version":"NOW","device":"UUID","code":"TIDE_ECONSTRAINT","reason":"UNIQUE constraint failed: entries.name","since":"NOW","tries":"2"}' '' \
+    expect 'shown as JSON' 0 '{"type":"parked","resource":"entry","key":"UUID","deleted":false,"version":"NOW","device":"UUID","code":"TIDE_ECONSTRAINT","reason":"UNIQUE constraint failed: entries.name","since":"NOW","tries":"3"}' '' \
         sh -c '"$0" status narrow --json | tail -n 1' "$program"
     key=$(sqlite3 open/database.db "SELECT uuid FROM entries WHERE name = 'file' AND parent_uuid IS NOT NULL")
     expect 'by the key of the row' 0 1 '' \
