@@ -890,9 +890,7 @@ bool tide__session_looks(const tide_session *session)
         unsigned char stage = session->doubt[session->order[i]->place];
         doubts = doubts || stage == WAITING || stage == LAST_LOOK;
     }
-    bool proves = session->proof_asked && !session->proved;
-    return (doubts && (session->news || session->news_sent)) ||
-           ((doubts || proves) && (session->ask || session->asked));
+    return session->ask || session->asked || (doubts && (session->news || session->news_sent));
 }
 
 size_t tide_session_diverged(const tide_session *session)

@@ -12,8 +12,8 @@ void tide__session_follow_owned_only(tide_session *session, bool only);
 /* A session that was through begins another round: what is new here and there is exchanged as well. */
 void tide__session_begin_round(tide_session *session);
 
-/* Whether a message that is on its way leads to another look at digests that differed, or to the
- * first that both sides can compare. */
+/* Whether it is not at rest, though both have everything: a question is due or under way, or
+ * digests differed and a message leads to another look at them. */
 bool tide__session_looks(const tide_session *session);
 
 #endif
