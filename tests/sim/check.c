@@ -104,11 +104,12 @@ static bool may_be(const world *w, const row *here, const row *best, const row *
     bool same = here->known == best->known && here->gone == best->gone &&
                 here->version == best->version && here->maker == best->maker;
     bool dead = deleted->known && !row_is_older(deleted, best);
-    if ((!w->prunes && !w->clones) || !best->known) {
+    bool alive = here->known && !here->gone;
+    bool forgetful = w->prunes || (w->returns && best->gone);
+    if (!forgetful || !best->known) {
         return same;
     }
-    bool alive = here->known && !here->gone;
-    return !alive ? dead : same && (!dead || w->returns);
+    return !alive ? dead : same && (!dead || w->returns || !deleted->made);
 }
 
 static void check_versions(world *w, device *d, const snapshot *best)

@@ -72,6 +72,7 @@ static void run_write(device *d, sqlite3 *db, const step *s, bool full)
     if (!done && sqlite3_get_autocommit(db) == 0) {
         (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     }
+    d->loose = d->loose || !full;
     if (done && d->open) {
         (void)device_snapshot(d); /* for what was deleted */
     }
