@@ -9,7 +9,8 @@
  * At the end: every device holds the same rows, alive and deleted, of the same versions; they are
  * the newest that any device held; and the tables have the same values. Where deletions were
  * pruned, a row may be gone because of one that nobody remembers; but it was made. In a world of
- * which something was restored, doubled or given up, such a row may also have returned.
+ * which something was restored, doubled or given up, such a row may also have returned. Of two that
+ * are one device, one need not hear of what the other has deleted, if it never had it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -103,11 +104,12 @@ static bool may_be(const world *w, const row *here, const row *best, const row *
     bool same = here->known == best->known && here->gone == best->gone &&
                 here->version == best->version && here->maker == best->maker;
     bool dead = deleted->known && !row_is_older(deleted, best);
-    if (!w->prunes || !best->known) {
+    bool alive = here->known && !here->gone;
+    bool forgetful = w->prunes || (w->returns && best->gone);
+    if (!forgetful || !best->known) {
         return same;
     }
-    bool alive = here->known && !here->gone;
-    return !alive ? dead : same && (!dead || w->returns);
+    return !alive ? dead : same && (!dead || w->returns || !deleted->made);
 }
 
 static void check_versions(world *w, device *d, const snapshot *best)

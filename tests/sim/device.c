@@ -124,6 +124,8 @@ void device_check_kept(device *d)
 void device_keep(device *d)
 {
     if (!disk_is_off(d->number)) {
+        d->fresh = d->fresh && !d->loose;
+        d->loose = false;
         d->kept = *device_snapshot(d);
     }
 }
@@ -471,8 +473,12 @@ static void note_deletions(device *d)
         for (int k = 0; k < resources[r].keys; k++) {
             const row *here = &d->seen.rows[r][k];
             row *newest = &d->world->deleted[r][k];
-            if (here->gone && here->made && (!newest->known || row_is_older(newest, here))) {
+            bool made = here->gone && here->made;
+            if (made && (!newest->known || row_is_older(newest, here))) {
                 *newest = *here;
+                newest->made = !d->loose;
+            } else if (made && newest->version == here->version && newest->maker == here->maker) {
+                newest->made = newest->made || !d->loose;
             }
         }
     }

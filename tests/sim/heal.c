@@ -2,8 +2,8 @@
  *
  * The clocks are set, later than any was. Then rounds: each pair exchanges what is new, within a
  * bound on its messages. A round in which nobody receives a row is the last, and it must come
- * soon. Two that are one device make their peers read everything again and again: there, a round in
- * which nothing changes is the last.
+ * soon. Two that are one device make their peers read everything again and again, and digests are
+ * compared in some rounds only: there, several rounds in which nothing changes are the last.
  *
  * Where all recover, none of which could tell the others what they have lost, somebody must say that
  * what is there counts; also where one recovers, and no peer has ever known all of its rows.
@@ -16,6 +16,8 @@
 #define ROUNDS_MAX_RETURNS 12 /* full reads, and digests that are looked into */
 #define QUIET_MESSAGES                                                                             \
     8 /* HELLO and an empty page each way, and a question that knows whom it asks */
+#define ROUNDS_MAX_CLONES 24
+#define ROUNDS_QUIET_CLONES 4
 #define QUIET_MESSAGES_RETURNS 40
 #define PAIR_MESSAGES 64
 #define CLOCK_MARGIN (3600 * SECOND)
@@ -132,7 +134,7 @@ static void check_drives(world *w)
 void heal(world *w)
 {
     snapshot best;
-    bool quiet = false;
+    int still = 0; /* so many rounds changed nothing */
     bool recovering = false;
     for (int i = 0; i < w->device_count && !world_failed(w); i++) {
         disk_arm(i, 0);
@@ -150,14 +152,17 @@ void heal(world *w)
     set_clocks(w);
     check_marks(w);
     check_collect(w, &best);
-    int most = w->returns || w->prunes ? ROUNDS_MAX_RETURNS : ROUNDS_MAX;
-    for (int i = 0; i < most && !quiet && !world_failed(w); i++) {
-        quiet = round_is_quiet(w);
+    int enough = w->clones ? ROUNDS_QUIET_CLONES : 1;
+    int most = w->clones                 ? ROUNDS_MAX_CLONES
+               : w->returns || w->prunes ? ROUNDS_MAX_RETURNS
+                                         : ROUNDS_MAX;
+    for (int i = 0; i < most && still < enough && !world_failed(w); i++) {
+        bool quiet = round_is_quiet(w);
         recovering = help_out(w, quiet);
-        quiet = quiet && !recovering;
+        still = quiet && (!recovering || w->clones) ? still + 1 : 0;
         world_note(w, "healing, round %d: %s", i + 1, quiet ? "nothing was new" : "rows were new");
     }
-    if (!quiet) {
+    if (still < enough) {
         world_fail(w, "no end", "after %d rounds %s", most,
                    recovering ? "somebody still recovers" : "rows are still sent");
     }

@@ -74,10 +74,11 @@ static bool without_steps(shrinking *s, int from, int count)
 
 void shrink(plan *p, outcome *out, int runs)
 {
-    static shrinking s; /* large */
+    static shrinking s;            /* large */
+    int least = p->clones ? 3 : 2; /* two that are one do not talk with each other */
     s = (shrinking){.best = p, .out = out, .runs = runs};
     without_faults(&s);
-    for (int d = p->device_count - 1; d >= 0 && p->device_count > 2; d--) {
+    for (int d = p->device_count - 1; d >= 0 && p->device_count > least; d--) {
         without_device(&s, d);
     }
     for (int chunk = p->count / 2; chunk > 0; chunk /= 2) {
@@ -89,7 +90,7 @@ void shrink(plan *p, outcome *out, int runs)
     for (int from = p->count - 1; from >= 0 && s.runs > 0; from--) {
         (void)without_steps(&s, from, 1);
     }
-    for (int d = p->device_count - 1; d >= 0 && p->device_count > 2; d--) {
+    for (int d = p->device_count - 1; d >= 0 && p->device_count > least; d--) {
         without_device(&s, d);
     }
     without_faults(&s);

@@ -84,6 +84,7 @@ typedef struct device {
     uint64_t crash_seed;
     uint64_t crashes;
     snapshot seen;
+    bool loose;           /* what was written may not have been flushed */
     bool fresh;           /* `seen` is how it stands */
     snapshot kept;        /* what was durable here once, and must never be older again */
     snapshot forgotten;   /* deletions that were pruned here */
@@ -133,7 +134,7 @@ typedef struct world {
     sim_random random;
     uint64_t hash;
     uint64_t messages;
-    row deleted[RESOURCES][KEYS_MAX]; /* the newest deletion that anybody made */
+    row deleted[RESOURCES][KEYS_MAX]; /* the newest deletion that anybody made; `made`: for certain */
     device devices[DEVICES_MAX];
     link_pair links[DEVICES_MAX][DEVICES_MAX]; /* [a][b] with a < b */
     char failure[FAILURE_BYTES];               /* empty: nothing */
