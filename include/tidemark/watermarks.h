@@ -99,19 +99,22 @@ TIDE_API int tide_watermarks_set_ack(tide_watermarks *marks, const uuid_t peer,
 TIDE_API int tide_watermarks_get_ack(tide_watermarks *marks, const uuid_t peer,
                                      const char *resource, tide_time *out);
 
-/* Removes all acks of the peer: it has lost what it had reported. TIDE_OK, also when there was none. */
+/* Removes all acks of the peer, durably: it has lost what it had reported. TIDE_OK, also when there
+ * was none. */
 TIDE_API int tide_watermarks_delete_acks(tide_watermarks *marks, const uuid_t peer);
 
 /* The history that the marks rest on: the epoch of our own feed, and the newest stamp in it when
  * they were published. Kept as the mark device|device|history, so that rows which are older than
- * their marks are noticed. Raising it answers TIDE_CONFLICT where it is of another epoch. TIDE_OK;
- * TIDE_STALE; for the second TIDE_ABSENT: a store without a history. */
+ * their marks are noticed. `durability` as for tide_watermarks_advance_range. TIDE_OK; when raised
+ * TIDE_STALE: it was there already, TIDE_CONFLICT: it is of another epoch; when read TIDE_ABSENT:
+ * the marks have none. */
 TIDE_API int tide_watermarks_raise_history(tide_watermarks *marks, tide_time epoch,
                                            tide_time newest, uint32_t durability);
 TIDE_API int tide_watermarks_get_history(tide_watermarks *marks, tide_mark *out);
 
-/* Removes everything of our device: watermarks, acks, the history. Not all or nothing; to be called
- * again after a failure. */
+/* Removes everything of our device, durably: watermarks, acks, and last the history. Not all or
+ * nothing: after a failure or a crash the history that is still there tells that the rest is old,
+ * and the call is to be made again. TIDE_OK, also when there was nothing. */
 TIDE_API int tide_watermarks_forget(tide_watermarks *marks);
 
 /* Makes pending changes durable (tide_flush); over SQLite nothing is ever pending. */

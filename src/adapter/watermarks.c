@@ -151,6 +151,7 @@ int tide_watermarks_get_history(tide_watermarks *marks, tide_mark *out)
                : marks->backend->get(marks, marks->device, marks->device, HISTORY, out);
 }
 
+/* The history last: while it is there, what is left of the rest is known to be old. */
 int tide_watermarks_forget(tide_watermarks *marks)
 {
     size_t count = 0;
@@ -158,7 +159,10 @@ int tide_watermarks_forget(tide_watermarks *marks)
         return TIDE_EINVAL;
     }
     int rc = marks->backend->remove(marks, marks->device, NULL, &count);
-    return rc == TIDE_OK ? marks->backend->remove(marks, NULL, marks->device, &count) : rc;
+    if (rc == TIDE_OK) {
+        rc = marks->backend->remove(marks, NULL, marks->device, &count);
+    }
+    return rc == TIDE_OK ? marks->backend->remove(marks, marks->device, marks->device, &count) : rc;
 }
 
 int tide_watermarks_flush(tide_watermarks *marks)

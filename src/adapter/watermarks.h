@@ -21,7 +21,7 @@ typedef struct tide__backend {
     int (*reset)(tide_watermarks *marks, const uuid_t about, const char *resource);
     int (*each)(tide_watermarks *marks, const uuid_t about, tide_watermark_fn *fn, void *ctx);
     int (*max)(tide_watermarks *marks, tide_time *out);
-    /* All marks of `owner` about `about`; NULL for one of them: about or of anybody. */
+    /* All marks of `owner` about `about`; NULL for one of them: of or about anybody else. */
     int (*remove)(tide_watermarks *marks, const unsigned char *owner, const unsigned char *about,
                   size_t *removed);
     int (*flush)(tide_watermarks *marks);

@@ -89,7 +89,7 @@ static int get_max(tide_watermarks *marks, tide_time *out)
     return rc;
 }
 
-/* The first mark of a walk. */
+/* The first mark of a walk, but for those of a device about itself. */
 typedef struct first {
     bool found;
     uuid_t device;
@@ -102,6 +102,9 @@ static int take_first(void *ctx, const uuid_t device, const uuid_t peer, const c
     first *f = ctx;
     (void)resource;
     (void)mark;
+    if (uuid_compare(device, peer) == 0) {
+        return 0;
+    }
     f->found = true;
     uuid_copy(f->device, device);
     uuid_copy(f->peer, peer);

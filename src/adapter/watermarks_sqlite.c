@@ -50,10 +50,12 @@ static const char *const sql[STATEMENTS] = {
     [REMOVE_EPOCH] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid = ?1 AND"
                      " peer_device_uuid = ?2 AND resource_type = ?3",
     [REMOVE_PEER] = "DELETE FROM device_resource_watermarks WHERE device_uuid = ifnull(?1,"
-                    " device_uuid) AND peer_device_uuid = ifnull(?2, peer_device_uuid)",
+                    " device_uuid) AND peer_device_uuid = ifnull(?2, peer_device_uuid)"
+                    " AND (device_uuid <> peer_device_uuid OR ?1 = ?2)",
     [REMOVE_PEER_EPOCHS] = "DELETE FROM device_resource_watermark_epochs WHERE device_uuid ="
                            " ifnull(?1, device_uuid) AND peer_device_uuid = ifnull(?2,"
-                           " peer_device_uuid)",
+                           " peer_device_uuid) AND (device_uuid <> peer_device_uuid OR"
+                           " ?1 = ?2)",
 };
 
 #define LIST                                                                                       \

@@ -1204,6 +1204,95 @@ START_TEST(a_row_that_another_program_deleted_has_no_epoch)
 }
 END_TEST
 
+/* ---- history and forgetting --------------------------------------------------------------------- */
+
+static void history_at(tide_time watermark, tide_time epoch)
+{
+    tide_mark mark = {7, 7, 7};
+
+    ck_assert_int_eq(tide_watermarks_get_history(marks, &mark), TIDE_OK);
+    ck_assert_int_eq(mark.watermark, watermark);
+    ck_assert_int_eq(mark.epoch, epoch);
+}
+
+static int raise_history(tide_time epoch, tide_time newest)
+{
+    return tide_watermarks_raise_history(marks, epoch, newest, TIDE_DURABLE);
+}
+
+START_TEST(the_history_rises_within_its_epoch)
+{
+    tide_mark mark = {7, 7, 7};
+    tide_time time = 7;
+
+    begin(_i);
+    ck_assert_int_eq(tide_watermarks_get_history(marks, &mark), TIDE_ABSENT);
+    ck_assert_int_eq(mark.watermark, 7);
+    ck_assert_int_eq(raise_history(5, 100), TIDE_OK);
+    history_at(100, 5);
+    ck_assert_int_eq(raise_history(5, 100), TIDE_STALE);
+    ck_assert_int_eq(raise_history(5, 99), TIDE_STALE);
+    ck_assert_int_eq(raise_history(6, 200), TIDE_CONFLICT);
+    history_at(100, 5);
+    ck_assert_int_eq(raise_history(5, 101), TIDE_OK);
+    history_at(101, 5);
+    ck_assert_int_eq(tide_watermarks_get_max(marks, &time), TIDE_ABSENT); /* it is no watermark */
+    ck_assert_int_eq(raise_history(TIDE_TIME_NONE, 1), TIDE_EINVAL);
+    ck_assert_int_eq(raise_history(5, TIDE_TIME_NONE), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_raise_history(marks, 5, 200, 99), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_raise_history(NULL, 5, 200, TIDE_DURABLE), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_get_history(marks, NULL), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_get_history(NULL, &mark), TIDE_EINVAL);
+}
+END_TEST
+
+START_TEST(acks_of_one_peer_can_be_removed)
+{
+    begin(_i);
+    ck_assert_int_eq(upsert("entry", 1), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_delete_acks(marks, peer), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 5, TIDE_DURABLE), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "tag", 6, TIDE_DURABLE), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_delete_acks(marks, peer), TIDE_OK);
+    ack_at("entry", TIDE_TIME_NONE);
+    ack_at("tag", TIDE_TIME_NONE);
+    at("entry", 1);
+    ck_assert_int_eq(tide_watermarks_delete_acks(marks, device), TIDE_EINVAL);
+    ck_assert_int_eq(tide_watermarks_delete_acks(NULL, peer), TIDE_EINVAL);
+}
+END_TEST
+
+/* Everything of our device goes; what others know of each other stays. */
+START_TEST(all_can_be_forgotten)
+{
+    tide_watermarks *theirs;
+    tide_mark mark;
+    uuid_t third;
+    tide_time time = 0;
+
+    begin(_i);
+    test_uuid(third, 333);
+    theirs = open_for(peer);
+    ck_assert_int_eq(tide_watermarks_forget(marks), TIDE_OK);
+    ck_assert_int_eq(upsert("entry", 1), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_upsert(marks, third, "entry", 2), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, peer, "entry", 5, TIDE_DURABLE), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_set_ack(marks, third, "tag", 5, TIDE_DEFERRED), TIDE_OK);
+    ck_assert_int_eq(raise_history(5, 100), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_upsert(theirs, third, "entry", 9), TIDE_OK);
+    ck_assert_int_eq(tide_watermarks_forget(marks), TIDE_OK);
+    at("entry", TIDE_TIME_NONE);
+    ack_at("entry", TIDE_TIME_NONE);
+    ck_assert_int_eq(tide_watermarks_get(marks, third, "entry", &time), TIDE_ABSENT);
+    ck_assert_int_eq(tide_watermarks_get_ack(marks, third, "tag", &time), TIDE_ABSENT);
+    ck_assert_int_eq(tide_watermarks_get_history(marks, &mark), TIDE_ABSENT);
+    ck_assert_int_eq(tide_watermarks_get(theirs, third, "entry", &time), TIDE_OK);
+    ck_assert_int_eq(time, 9);
+    ck_assert_int_eq(tide_watermarks_forget(NULL), TIDE_EINVAL);
+    tide_watermarks_close(theirs);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("watermarks");
@@ -1228,6 +1317,9 @@ int main(void)
     tcase_add_loop_test(both, a_reset_watermark_begins_anew, 0, BACKENDS);
     tcase_add_loop_test(both, the_whole_mark_can_be_read, 0, BACKENDS);
     tcase_add_loop_test(both, an_ack_is_the_peers_mark_about_us, 0, BACKENDS);
+    tcase_add_loop_test(both, the_history_rises_within_its_epoch, 0, BACKENDS);
+    tcase_add_loop_test(both, acks_of_one_peer_can_be_removed, 0, BACKENDS);
+    tcase_add_loop_test(both, all_can_be_forgotten, 0, BACKENDS);
     tcase_add_loop_test(both, null_is_refused_everywhere, 0, BACKENDS);
     tcase_add_loop_test(both, bad_names_are_refused_and_good_ones_kept, 0, BACKENDS);
     tcase_add_loop_test(both, the_device_is_ours, 0, BACKENDS);

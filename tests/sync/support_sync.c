@@ -311,7 +311,8 @@ static int marks_remove(tide_watermarks *base, const unsigned char *owner,
     for (size_t i = marks->count; i-- > 0;) {
         entry *e = &marks->entries[i];
         if ((owner == NULL || uuid_compare(e->owner, owner) == 0) &&
-            (about == NULL || uuid_compare(e->about, about) == 0)) {
+            (about == NULL || uuid_compare(e->about, about) == 0) &&
+            ((owner != NULL && about != NULL) || uuid_compare(e->owner, e->about) != 0)) {
             drop(marks, e);
             ++*removed;
         }
