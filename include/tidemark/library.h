@@ -15,11 +15,11 @@
  *     entry_metadata  entry_metadata  entry_uuid, favorite, note              entry
  *
  * The first four are device-owned: what a device has and what lies on it, and each device makes its
- * own row of `devices` and none for others. entries.kind is 'file',
- * 'folder', 'link' or 'other', entries.mtime a canonical time (tidemark/time.h); `tidemark index`
- * fills them. The other three are shared: what people say about entries, on whichever device. Give
- * a row of entry_metadata the uuid of its entry, and one of entry_tags both uuids with a '/'
- * between, so that two devices that say the same make the same row, and not two.
+ * own row of `devices` and none for others. entries.kind is 'file', 'folder', 'link' or 'other',
+ * entries.mtime a canonical time (tidemark/time.h); `tidemark index` fills them. The other three
+ * are shared: what people say about entries, on whichever device. Give a row of entry_metadata the
+ * uuid of its entry, and one of entry_tags both uuids with a '/' between, so that two devices that
+ * say the same make the same row, and not two.
  *
  * Whoever deletes a location deletes its entries, whoever deletes an entry what is in it
  * (parent_uuid), its entry_tags and its entry_metadata, whoever deletes a tag its entry_tags

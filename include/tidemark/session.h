@@ -51,9 +51,10 @@ typedef struct tide_session_options {
 TIDE_API void tide_session_options_init(tide_session_options *options);
 
 /* Begins a conversation; the first message is ready at once. `options` NULL: defaults. The engine
- * must be attached to its marks and outlive the session. TIDE_OK; TIDE_EINVAL: not attached, or an
- * option out of its range; TIDE_ECYCLE, TIDE_EMODEL: as tide_sync_order. *out is NULL on failure.
- */
+ * must be attached to its marks and outlive the session. The first session of an engine compares
+ * rows and marks, and writes what it finds (tide_sync_is_recovering). TIDE_OK; TIDE_EINVAL: not
+ * attached, or an option out of its range; TIDE_ECYCLE, TIDE_EMODEL: as tide_sync_order; the errors
+ * of SQLite and of the marks. *out is NULL on failure. */
 TIDE_API int tide_session_open(tide_sync *sync, const tide_session_options *options,
                                tide_session **out);
 TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */

@@ -149,11 +149,14 @@ TIDE_API void tide_sync_library(const tide_sync *sync, uuid_t library);
  * and acks are dropped, everything is read again from the peers, and until one that is not
  * recovering itself has been read to the end, this device serves only others that recover. So lost
  * rows come back, and deletions that were forgotten here are not undone elsewhere. It is noticed
- * when the first session is opened, or while one runs, and told by TIDE_EVENT_NOTICE. */
+ * when the first session is opened, or while one runs, and told by TIDE_EVENT_NOTICE; the state is
+ * in the database, durably. */
 TIDE_API int tide_sync_is_recovering(tide_sync *sync);
 
-/* Ends it by decree: the rows that are here count. For the case that all devices were rolled back,
- * and none is left to read from. TIDE_OK, also when it was not recovering. */
+/* Ends it by decree, durably: the rows that are here count. For when nobody is left to read from,
+ * because all devices were rolled back, or because no healthy one had ever had everything of this
+ * device. Deletions that were forgotten may be undone by it. TIDE_OK, also when it was not
+ * recovering. */
 TIDE_API int tide_sync_accept(tide_sync *sync);
 
 /* ---- peers -------------------------------------------------------------------------------------- */
@@ -167,19 +170,21 @@ typedef struct tide_peer {
     tide_time contact; /* a session with it was last READY; TIDE_TIME_NONE: never */
 } tide_peer;
 
-/* Calls fn for each registered peer, in the order of their ids; non-zero stops and is returned. A
- * peer is registered when it is first heard. */
+/* Calls fn for each registered peer, in the order of their ids; *peer is valid during the call, and
+ * fn may call the engine. A peer is registered when it is first heard. TIDE_OK; what fn returns,
+ * where that is not 0: it stops there. */
 typedef int tide_peer_fn(void *ctx, const tide_peer *peer);
 TIDE_API int tide_sync_peers(tide_sync *sync, tide_peer_fn *fn, void *ctx);
 
-/* Forgets a peer and its acks: it no longer keeps deletions from being pruned. If it comes back it
- * is new, and reads everything where something was pruned meanwhile. Our marks on its feed stay:
- * they say which of its rows were known here, and so were deleted if they are here no more.
+/* Forgets a peer and its acks, durably: it no longer keeps deletions from being pruned. If it comes
+ * back it is new, and reads everything where something was pruned meanwhile. Our marks on its feed
+ * stay: they say which of its rows were known here, and so were deleted if they are here no more.
  * TIDE_OK; TIDE_ABSENT: it was not registered. */
 TIDE_API int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer);
 
-/* Forgets deletions that every registered peer has acknowledged; *pruned (may be NULL) is how many.
- * Nothing while the engine recovers. TIDE_OK. */
+/* Forgets deletions that every registered peer has acknowledged, in one transaction, durable on
+ * return; with no peer registered, all. *pruned (may be NULL) is how many. Nothing while the engine
+ * recovers. TIDE_OK, also when there was none; TIDE_EINVAL: not attached to marks. */
 TIDE_API int tide_sync_prune(tide_sync *sync, uint64_t *pruned);
 
 /* ---- models ------------------------------------------------------------------------------------- */
@@ -314,8 +319,8 @@ typedef struct tide_digest {
     unsigned char sum[16];
 } tide_digest;
 
-/* Counts it from nothing: every row is looked at, and what no trigger was told of is found.
- * TIDE_OK; TIDE_EMODEL. */
+/* Counts it from nothing, in one write transaction: every row is looked at, and what no trigger was
+ * told of is found and stamped. For comparing on demand. TIDE_OK; TIDE_EMODEL. */
 TIDE_API int tide_sync_digest(tide_sync *sync, const char *resource, tide_digest *out);
 
 /* Copies one line about the last failure, as tide_detail does. */

@@ -5,6 +5,7 @@
 
 #include "sync/capture.h"
 #include "sync/engine.h"
+#include "sync/model.h"
 #include "sync/transaction.h"
 
 #define NUMBER_BYTES 8
@@ -68,6 +69,7 @@ static void subtract(tide__digest *digest, const unsigned char *hash)
 static int key_bytes(sqlite3_stmt *statement, unsigned char *number, const void **key, size_t *bytes)
 {
     double real = 0;
+    uint64_t bits = 0;
     *key = number;
     *bytes = NUMBER_BYTES;
     switch (sqlite3_column_type(statement, AT_KEY)) {
@@ -76,7 +78,8 @@ static int key_bytes(sqlite3_stmt *statement, unsigned char *number, const void 
         return TIDE_OK;
     case SQLITE_FLOAT:
         real = sqlite3_column_double(statement, AT_KEY);
-        memcpy(number, &real, sizeof real);
+        memcpy(&bits, &real, sizeof bits);
+        put_big_endian(bits, number);
         return TIDE_OK;
     default:
         *key = sqlite3_column_blob(statement, AT_KEY);
@@ -155,17 +158,6 @@ int tide__digest_read(tide_sync *sync, tide__model *m, tide__digest *out, uint64
     return rc == TIDE_OK ? walk(sync, added, add, out, changed) : rc;
 }
 
-static int head_of(tide_sync *sync, tide__model *m, tide_time *out)
-{
-    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
-    int rc = tide__sql_step(statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        *out = sqlite3_column_int64(statement, 0);
-        (void)sqlite3_reset(statement);
-    }
-    return rc;
-}
-
 static int write_digest(tide_sync *sync, tide__model *m, const tide__digest *digest, tide_time head)
 {
     sqlite3_stmt *keep = m->statements[TIDE__SUM_KEEP];
@@ -180,12 +172,13 @@ static int write_digest(tide_sync *sync, tide__model *m, const tide__digest *dig
 /* Every change raises the head of the feed: while it stands, the digest does. */
 int tide__digest_keep(tide_sync *sync, tide__model *m, const tide__digest *digest, tide_time head)
 {
-    tide_time now = TIDE_TIME_NONE;
+    tide_time now = 0;
+    tide_time pruned = 0;
     int rc = tide__begin(sync, TIDE__APPLY);
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = head_of(sync, m, &now);
+    rc = tide__model_head(sync, m, &now, &pruned);
     if (rc == TIDE_OK && now == head) {
         rc = write_digest(sync, m, digest, head);
     }
@@ -197,6 +190,7 @@ static int recount(tide_sync *sync, tide__model *m)
     sqlite3_stmt *all = m->statements[TIDE__SUM_NEW];
     tide__digest digest = {0, 0, 0};
     tide_time head = 0;
+    tide_time pruned = 0;
     uint64_t looked = 0;
     int rc = tide__capture_reconcile(sync, m);
     if (rc == TIDE_OK) {
@@ -204,7 +198,7 @@ static int recount(tide_sync *sync, tide__model *m)
         rc = walk(sync, all, add, &digest, &looked);
     }
     if (rc == TIDE_OK) {
-        rc = head_of(sync, m, &head);
+        rc = tide__model_head(sync, m, &head, &pruned);
     }
     return rc == TIDE_OK ? write_digest(sync, m, &digest, head) : rc;
 }

@@ -16,6 +16,7 @@
 #include <tidemark/time.h>
 
 #define TIDE__DIGEST_BYTES 16
+#define TIDE__SUMMED_ANEW 256 /* rows looked at for a digest that is worth keeping */
 
 typedef struct tide__digest {
     uint64_t count;

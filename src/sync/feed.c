@@ -5,6 +5,7 @@
 
 #include "sync/history.h"
 #include "sync/level.h"
+#include "sync/model.h"
 #include "sync/parked.h"
 #include "sync/peers.h"
 #include "sync/transaction.h"
@@ -13,9 +14,6 @@
 
 /* Columns of the two feed statements. */
 enum { AT_STAMP, AT_VERSION, AT_DEVICE, AT_SOURCE, AT_KEY, AT_VALUES };
-
-#define SUMMED_ANEW                                                                                \
-    256 /* rows behind the kept digest that are summed for a page; then it is kept */
 
 /* With a row of the largest size on top it still fits in a message. */
 #define PAGE_BYTES_MOST (TIDE_MESSAGE_MAX_BYTES - TIDE_ROW_MAX_BYTES - (1u << 20))
@@ -170,18 +168,6 @@ static int read_rows(page *p, const tide__model *m, const tide__want *want, tide
     return rc;
 }
 
-static int read_head(page *p, const tide__model *m, tide_time *head, tide_time *pruned)
-{
-    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
-    int rc = tide__sql_step(statement, &p->sync->detail);
-    if (rc == TIDE_OK) {
-        *head = sqlite3_column_int64(statement, 0);
-        *pruned = sqlite3_column_int64(statement, 1);
-        (void)sqlite3_reset(statement);
-    }
-    return rc;
-}
-
 /* Up to where we had all of the asker's feed, inside the snapshot. With rows parked that says
  * nothing: they are not in our feed. */
 static int read_seen(page *p, const tide__model *m, tide_mark *out)
@@ -198,7 +184,7 @@ static int add_digest(page *p, tide__model *m, tide_time head, tide__range *rang
     uint64_t changed = 0;
     int rc = tide__digest_read(p->sync, m, &range->digest, &changed);
     range->summed = rc == TIDE_OK;
-    if (range->summed && changed > SUMMED_ANEW) {
+    if (range->summed && changed > TIDE__SUMMED_ANEW) {
         p->summed[p->summed_count++] = (summed){m, range->digest, head};
     }
     return rc;
@@ -234,7 +220,7 @@ static int add_range(page *p, tide__model *m, const tide__want *want, bool *last
                          .generation = want->generation,
                          .acked = TIDE_TIME_NONE,
                          .doubts = p->asker->doubts[m->place]};
-    int rc = read_head(p, m, &head, &pruned);
+    int rc = tide__model_head(p->sync, m, &head, &pruned);
     if (rc == TIDE_OK) {
         rc = read_seen(p, m, &range.seen);
     }

@@ -1,6 +1,7 @@
 /* history.c - the epochs of our own feed; see history.h. */
 #include "sync/history.h"
 
+#include "sync/model.h"
 #include "sync/transaction.h"
 
 #define SEEN_AHEAD "A peer has seen more of this device than is here: everything is read again."
@@ -90,10 +91,12 @@ static int write_epoch(tide_sync *sync)
         sync->db,
         sqlite3_mprintf(
             "INSERT OR REPLACE INTO main.tidemark_epochs VALUES (%lld, %lld);"
-            "UPDATE main.tidemark_state SET epoch = %lld, recovering = 1, floor = max(floor, %lld);"
+            "UPDATE main.tidemark_state SET epoch = %lld, recovering = 1, floor = max(floor, %lld), "
+            "noted = max(noted, %lld);"
             "DELETE FROM main.tidemark_reads; DELETE FROM main.tidemark_listed;"
             "DELETE FROM main.tidemark_levels;",
-            (long long)sync->epoch, (long long)sync->began, (long long)epoch, (long long)newest),
+            (long long)sync->epoch, (long long)sync->began, (long long)epoch, (long long)newest,
+            (long long)newest),
         &sync->detail);
     return rc == TIDE_OK ? tide__history_load(sync) : rc;
 }
@@ -113,19 +116,15 @@ int tide__history_renew(tide_sync *sync, bool seen_ahead)
     return rc;
 }
 
-int tide__history_heed(tide_sync *sync, const tide__model *m, const tide_mark *seen)
+int tide__history_heed(tide_sync *sync, tide__model *m, const tide_mark *seen)
 {
-    sqlite3_stmt *head = m->statements[TIDE__HEAD];
+    tide_time head = 0;
+    tide_time pruned = 0;
     if (seen->watermark == TIDE_TIME_NONE || seen->epoch != sync->epoch) {
         return TIDE_OK;
     }
-    int rc = tide__sql_step(head, &sync->detail);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    bool ahead = seen->watermark > sqlite3_column_int64(head, 0);
-    (void)sqlite3_reset(head);
-    return ahead ? tide__history_renew(sync, true) : TIDE_OK;
+    int rc = tide__model_head(sync, m, &head, &pruned);
+    return rc == TIDE_OK && seen->watermark > head ? tide__history_renew(sync, true) : rc;
 }
 
 int tide__history_fallen(tide_sync *sync)
@@ -146,7 +145,13 @@ static int write_noted(tide_sync *sync, tide_time newest)
 int tide__history_note(tide_sync *sync)
 {
     tide_time newest = 0;
-    int rc = newest_stamp(sync, &newest);
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < sync->model_count; i++) {
+        tide_time head = 0;
+        tide_time pruned = 0;
+        rc = tide__model_head(sync, sync->models[i], &head, &pruned);
+        newest = head > newest ? head : newest;
+    }
     if (rc != TIDE_OK || newest <= sync->noted) {
         return rc;
     }
@@ -212,7 +217,8 @@ static int compare(tide_sync *sync, const tide_mark *known)
 }
 
 /* Inside a transaction: compares, and notes the newest stamp, whoever gave it. Rows that are written
- * after a rollback have newer stamps than those that were lost; but they are not what was noted. */
+ * after a rollback have newer stamps than those that were lost; but they are not what was noted,
+ * and before the epoch is new they must not be: else a crash here would hide the rollback. */
 static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest, int *answer)
 {
     int rc = tide__history_load(sync);
@@ -220,7 +226,7 @@ static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest,
         *answer = compare(sync, known);
         rc = *answer < 0 ? *answer : newest_stamp(sync, newest);
     }
-    return rc == TIDE_OK ? write_noted(sync, *newest) : rc;
+    return rc == TIDE_OK && *answer != TIDE_CONFLICT ? write_noted(sync, *newest) : rc;
 }
 
 int tide__history_check(tide_sync *sync)
@@ -250,9 +256,12 @@ int tide__history_check(tide_sync *sync)
         rc = tide__marks_failed(
             sync, tide_watermarks_raise_history(sync->marks, sync->epoch, newest, TIDE_DEFERRED));
     }
-    sync->looked_back = rc >= 0;
+    if (rc < 0) {
+        return rc;
+    }
+    sync->looked_back = true;
     sync->noted = newest;
-    return rc < 0 ? rc : TIDE_OK;
+    return TIDE_OK;
 }
 
 int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound)

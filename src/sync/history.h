@@ -27,7 +27,7 @@ int tide__history_load(tide_sync *sync);
 int tide__history_renew(tide_sync *sync, bool seen_ahead);
 
 /* A peer's mark on our feed of a model is `seen`. Where that is beyond our head, renews. */
-int tide__history_heed(tide_sync *sync, const tide__model *model, const tide_mark *seen);
+int tide__history_heed(tide_sync *sync, tide__model *model, const tide_mark *seen);
 
 /* A peer has heard of a mark of ours on its feed that is beyond what it is now: we were rolled
  * back, rows and marks together. Renews, also while recovering. TIDE_STALE: the store alone was. */

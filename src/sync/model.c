@@ -480,6 +480,18 @@ int tide__model_prepare(tide_sync *sync, tide__model *m)
     return TIDE_OK;
 }
 
+int tide__model_head(tide_sync *sync, tide__model *m, tide_time *head, tide_time *pruned)
+{
+    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
+    int rc = tide__sql_step(statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        *head = sqlite3_column_int64(statement, 0);
+        *pruned = sqlite3_column_int64(statement, 1);
+        (void)sqlite3_reset(statement);
+    }
+    return rc;
+}
+
 /* ---- finding and ordering ----------------------------------------------------------------------- */
 
 tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_t length)

@@ -19,4 +19,7 @@ void tide__model_free(tide__model *model); /* NULL is allowed */
  * TIDE_MODELS_MAX. TIDE_OK; TIDE_ECYCLE; TIDE_EMODEL. */
 int tide__model_order(tide_sync *sync, tide__model **order);
 
+/* The newest stamp of a model's feed, 0 if it is empty, and up to where it is pruned, or 0. */
+int tide__model_head(tide_sync *sync, tide__model *model, tide_time *head, tide_time *pruned);
+
 #endif

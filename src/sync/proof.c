@@ -3,10 +3,9 @@
 
 #include "sync/digest.h"
 #include "sync/history.h"
+#include "sync/model.h"
 #include "sync/parked.h"
 #include "sync/transaction.h"
-
-#define SUMMED_ANEW 256 /* rows behind the kept digest; then it is kept anew */
 
 /* Inside a transaction: whether the peer has everything of our feed, but for what came from its
  * own; deletions that were forgotten here it has had, too. */
@@ -43,7 +42,7 @@ static int compare(tide_sync *sync, const tide__whose *whose, tide__model *m,
                    const tide__range *range, tide_time *head, tide__digest *digest,
                    uint64_t *changed, bool *never)
 {
-    sqlite3_stmt *statement = m->statements[TIDE__HEAD];
+    tide_time pruned = 0;
     uint64_t parked = 0;
     int rc = tide__history_load(sync);
     if (rc == TIDE_OK) {
@@ -56,13 +55,8 @@ static int compare(tide_sync *sync, const tide__whose *whose, tide__model *m,
     if (rc != TIDE_OK || *never) {
         return rc == TIDE_STALE ? TIDE_OK : rc;
     }
-    rc = tide__sql_step(statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        *head = sqlite3_column_int64(statement, 0);
-        (void)sqlite3_reset(statement);
-        rc = tide__digest_read(sync, m, digest, changed);
-    }
-    return rc;
+    rc = tide__model_head(sync, m, head, &pruned);
+    return rc == TIDE_OK ? tide__digest_read(sync, m, digest, changed) : rc;
 }
 
 static int look(tide_sync *sync, const tide__whose *whose, tide__model *m, const tide__range *range,
@@ -75,7 +69,7 @@ static int look(tide_sync *sync, const tide__whose *whose, tide__model *m, const
     if (rc == TIDE_OK) {
         rc = tide__end(sync, compare(sync, whose, m, range, &head, &digest, &changed, compared));
     }
-    if (rc == TIDE_OK && head != TIDE_TIME_NONE && changed > SUMMED_ANEW) {
+    if (rc == TIDE_OK && head != TIDE_TIME_NONE && changed > TIDE__SUMMED_ANEW) {
         rc = tide__digest_keep(sync, m, &digest, head);
     }
     if (rc != TIDE_OK || head == TIDE_TIME_NONE) {

@@ -537,18 +537,16 @@ int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource
     tide_resource_info info = {
         .size = sizeof info, .ownership = m->ownership, .changes_applied = m->applied};
     sqlite3_stmt *count = m->statements[TIDE__COUNT];
-    sqlite3_stmt *head = m->statements[TIDE__HEAD];
+    tide_time pruned = 0;
     rc = tide__sql_step(count, &sync->detail);
     if (rc == TIDE_OK) {
         info.rows = (uint64_t)sqlite3_column_int64(count, 0);
         info.tombstones = (uint64_t)sqlite3_column_int64(count, 1);
         (void)sqlite3_reset(count);
-        rc = tide__sql_step(head, &sync->detail);
+        rc = tide__model_head(sync, m, &info.head, &pruned);
     }
     if (rc == TIDE_OK) {
-        info.head = sqlite3_column_int64(head, 0);
         info.head = info.head == 0 ? TIDE_TIME_NONE : info.head;
-        (void)sqlite3_reset(head);
         rc = tide__parked_count(sync, m, &info.parked);
     }
     if (rc == TIDE_OK) {
