@@ -10,25 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-#include <tidemark/tidemark.h>
-
-#include "support.h"
+#include "support_library.h"
 
 /* ---- libraries ---------------------------------------------------------------------------------- */
 
-#define LIBRARY 9
 #define SECOND INT64_C(1000000000)
 
-typedef struct side {
-    char path[8];
-    uint64_t number;
-    tide_library *library;
-    tide_session *session;
-    unsigned notices;
-    unsigned diverged;
-} side;
-
-static side a, b, c;
+static test_device a, b, c;
 static tide_time clock_ahead; /* of the engines' clocks */
 
 static tide_time now(void *ctx)
@@ -40,100 +28,25 @@ static tide_time now(void *ctx)
     return (tide_time)time.tv_sec * SECOND + time.tv_nsec + clock_ahead;
 }
 
-static void on_event(void *ctx, const tide_event *event)
-{
-    side *s = ctx;
-
-    s->notices += event->kind == TIDE_EVENT_NOTICE;
-    s->diverged += event->kind == TIDE_EVENT_DIVERGED;
-}
-
-static void open_side(side *s, const char *path, uint64_t number)
-{
-    char detail[256] = "";
-    uuid_t device, id;
-    tide_library_options options;
-    tide_sync_options sync;
-
-    memset(s, 0, sizeof *s);
-    snprintf(s->path, sizeof s->path, "%s", path);
-    s->number = number;
-    test_uuid(device, number);
-    test_uuid(id, LIBRARY);
-    tide_library_options_init(&options);
-    tide_sync_options_init(&sync);
-    options.flags = TIDE_CREATE_LIBRARY;
-    options.device_name = path;
-    options.sync = &sync;
-    sync.device = device;
-    sync.library = id;
-    sync.event = on_event;
-    sync.event_ctx = s;
-    sync.clock = now;
-    sync.detail = detail;
-    sync.detail_bytes = sizeof detail;
-    ck_assert_msg(tide_library_open(path, &options, &s->library) == TIDE_OK, "%s", detail);
-}
-
-static void close_side(side *s)
-{
-    tide_library_close(s->library);
-    s->library = NULL;
-}
-
 static void set_up(void)
 {
     clock_ahead = 0;
-    open_side(&a, "A", 1);
-    open_side(&b, "B", 2);
-    open_side(&c, "C", 3);
+    test_device_open(&a, "A", 1, now);
+    test_device_open(&b, "B", 2, now);
+    test_device_open(&c, "C", 3, now);
 }
 
 static void tear_down(void)
 {
-    close_side(&a);
-    close_side(&b);
-    close_side(&c);
-}
-
-static tide_sync *sync_of(const side *s)
-{
-    return tide_library_sync(s->library);
+    test_device_close(&a);
+    test_device_close(&b);
+    test_device_close(&c);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
-static void shell(const char *command)
-{
-    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): cp and rm in the test's folder */
-}
-
-static void run_sql(const side *s, const char *sql)
-{
-    char *why = NULL;
-    int rc = sqlite3_exec(tide_sync_database(sync_of(s)), sql, NULL, NULL, &why);
-
-    ck_assert_msg(rc == SQLITE_OK, "%s: %s", sql, why == NULL ? "" : why);
-}
-
-static void add(const side *s, const char *name)
-{
-    char sql[256];
-
-    snprintf(sql, sizeof sql, "INSERT INTO entries (uuid, name) VALUES ('%s', '%s')", name, name);
-    run_sql(s, sql);
-}
-
-static void take(const side *s, const char *name)
-{
-    char sql[256];
-
-    snprintf(sql, sizeof sql, "DELETE FROM entries WHERE uuid = '%s'", name);
-    run_sql(s, sql);
-}
-
 /* Names n1 to n`count`, in one statement. */
-static void add_many(const side *s, unsigned count)
+static void add_many(const test_device *s, unsigned count)
 {
     char sql[256];
 
@@ -141,36 +54,15 @@ static void add_many(const side *s, unsigned count)
              "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %u) "
              "INSERT INTO entries (uuid, name) SELECT 'n' || i, i FROM n",
              count);
-    run_sql(s, sql);
+    test_device_sql(s, sql);
 }
 
-/* What a query gives, its rows joined by blanks. */
-static void tells(const side *s, const char *expected, const char *query)
-{
-    char sql[512];
-    sqlite3_stmt *statement = NULL;
-    const char *got;
-
-    snprintf(sql, sizeof sql, "SELECT ifnull(group_concat(it, ' '), '') FROM (%s)", query);
-    ck_assert_int_eq(sqlite3_prepare_v2(tide_sync_database(sync_of(s)), sql, -1, &statement, NULL),
-                     SQLITE_OK);
-    ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
-    got = (const char *)sqlite3_column_text(statement, 0);
-    ck_assert_msg(strcmp(got, expected) == 0, "%s has \"%s\", not \"%s\"", s->path, got, expected);
-    sqlite3_finalize(statement);
-}
-
-static void has(const side *s, const char *expected)
-{
-    tells(s, expected, "SELECT uuid AS it FROM entries ORDER BY uuid");
-}
-
-static int64_t rows_of(const side *s)
+static int64_t rows_of(const test_device *s)
 {
     sqlite3_stmt *statement = NULL;
     int64_t count;
 
-    ck_assert_int_eq(sqlite3_prepare_v2(tide_sync_database(sync_of(s)),
+    ck_assert_int_eq(sqlite3_prepare_v2(tide_sync_database(test_device_sync(s)),
                                         "SELECT count(*) FROM entries", -1, &statement, NULL),
                      SQLITE_OK);
     ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
@@ -180,32 +72,32 @@ static int64_t rows_of(const side *s)
 }
 
 /* The next stamp of s lies this far ahead of its clock: as if that had been ahead. */
-static void run_ahead(const side *s, int64_t ahead_ns)
+static void run_ahead(const test_device *s, int64_t ahead_ns)
 {
     char sql[128];
     tide_time floor = now(NULL) + ahead_ns;
 
     snprintf(sql, sizeof sql, "UPDATE tidemark_state SET floor = max(floor, %lld)",
              (long long)floor);
-    run_sql(s, sql);
+    test_device_sql(s, sql);
 }
 
 /* ---- marks -------------------------------------------------------------------------------------- */
 
-static tide_time mark_of(const side *s, const side *peer, const char *resource)
+static tide_time mark_of(const test_device *s, const test_device *peer, const char *resource)
 {
     uuid_t device;
     tide_time mark = TIDE_TIME_NONE;
     int rc;
 
     test_uuid(device, peer->number);
-    rc = tide_sync_get_resource_watermark(sync_of(s), device, resource, &mark);
+    rc = tide_sync_get_resource_watermark(test_device_sync(s), device, resource, &mark);
     ck_assert(rc == TIDE_OK || rc == TIDE_ABSENT);
     return mark;
 }
 
 /* How far `peer` has got with the feed of s, as s knows. */
-static tide_time ack_of(const side *s, const side *peer, const char *resource)
+static tide_time ack_of(const test_device *s, const test_device *peer, const char *resource)
 {
     uuid_t device;
     tide_time ack = TIDE_TIME_NONE;
@@ -217,75 +109,53 @@ static tide_time ack_of(const side *s, const side *peer, const char *resource)
     return ack;
 }
 
-static tide_resource_info info_of(const side *s, const char *resource)
+static tide_resource_info info_of(const test_device *s, const char *resource)
 {
     tide_resource_info info = {.size = sizeof info};
 
-    ck_assert_int_eq(tide_sync_resource_info(sync_of(s), resource, &info), TIDE_OK);
+    ck_assert_int_eq(tide_sync_resource_info(test_device_sync(s), resource, &info), TIDE_OK);
     return info;
 }
 
-static tide_metrics metrics_of(const side *s)
+static tide_metrics metrics_of(const test_device *s)
 {
     tide_metrics metrics = {.size = sizeof metrics};
 
-    ck_assert_int_eq(tide_sync_metrics(sync_of(s), &metrics), TIDE_OK);
+    ck_assert_int_eq(tide_sync_metrics(test_device_sync(s), &metrics), TIDE_OK);
     return metrics;
-}
-
-static uint64_t prune(const side *s)
-{
-    uint64_t pruned = 0;
-
-    ck_assert_int_eq(tide_sync_prune(sync_of(s), &pruned), TIDE_OK);
-    return pruned;
 }
 
 /* ---- sessions ----------------------------------------------------------------------------------- */
 
-static void call(side *x, side *y, uint32_t page_rows)
+static void call(test_device *x, test_device *y, uint32_t page_rows)
 {
     tide_session_options options;
 
     tide_session_options_init(&options);
     options.page_rows = page_rows;
-    ck_assert_int_eq(tide_session_open(sync_of(x), &options, &x->session), TIDE_OK);
-    ck_assert_int_eq(tide_session_open(sync_of(y), &options, &y->session), TIDE_OK);
-}
-
-static void hang_up(side *x, side *y)
-{
-    tide_session_close(x->session);
-    tide_session_close(y->session);
-    x->session = y->session = NULL;
+    ck_assert_int_eq(tide_session_open(test_device_sync(x), &options, &x->session), TIDE_OK);
+    ck_assert_int_eq(tide_session_open(test_device_sync(y), &options, &y->session), TIDE_OK);
 }
 
 /* Carries one message, or loses it. TIDE_ABSENT: there is none. Else what the receiver answers. */
-static int carry(side *from, side *to, bool lose)
+static int carry(test_device *from, test_device *to, bool lose)
 {
-    unsigned char copy[65536];
-    const void *bytes = NULL;
+    unsigned char copy[TEST_MESSAGE_MAX];
     size_t size = 0;
-    char detail[256] = "";
-    int rc = tide_session_next(from->session, &bytes, &size);
 
-    if (rc == TIDE_ABSENT)
-        return rc;
-    tide_sync_detail(sync_of(from), detail, sizeof detail);
-    ck_assert_msg(rc == TIDE_OK, "%s says %s: %s", from->path, tide_code_name(rc), detail);
-    ck_assert_uint_le(size, sizeof copy);
-    memcpy(copy, bytes, size);
+    if (!test_device_says(from, copy, &size))
+        return TIDE_ABSENT;
     return lose ? TIDE_OK : tide_session_receive(to->session, copy, size);
 }
 
 /* Until both are silent; returns how many messages there were. */
-static unsigned talk(side *x, side *y)
+static unsigned talk(test_device *x, test_device *y)
 {
     unsigned messages = 0;
 
     for (int silent = 0; silent < 2;) {
-        side *from = messages % 2 == 0 ? x : y; /* in turn, as long as there is something */
-        side *to = from == x ? y : x;
+        test_device *from = messages % 2 == 0 ? x : y; /* in turn, as long as there is something */
+        test_device *to = from == x ? y : x;
         int rc = carry(from, to, false);
         if (rc == TIDE_ABSENT)
             rc = carry(to, from, false);
@@ -297,17 +167,13 @@ static unsigned talk(side *x, side *y)
     return messages;
 }
 
-static unsigned meet(side *x, side *y)
+static unsigned meet(test_device *x, test_device *y)
 {
     unsigned messages;
 
     call(x, y, 500);
     messages = talk(x, y);
-    ck_assert_int_eq(tide_session_is_complete(x->session), 1);
-    ck_assert_int_eq(tide_session_is_complete(y->session), 1);
-    ck_assert_uint_eq(tide_session_diverged(x->session), 0);
-    ck_assert_uint_eq(tide_session_diverged(y->session), 0);
-    hang_up(x, y);
+    test_hang_up_complete(x, y);
     return messages;
 }
 
@@ -318,31 +184,31 @@ START_TEST(a_mark_is_the_peers_stamp_whatever_our_clock_says)
 {
     static const tide_time off[] = {0, 86400 * 365 * SECOND, 200 * SECOND};
 
-    add(&a, "x");
+    test_entry_add(&a, "x");
     run_ahead(&a, _i == 2 ? 100 * SECOND : 0);
-    add(&a, "y");
+    test_entry_add(&a, "y");
     clock_ahead = off[_i];
     meet(&a, &b);
     ck_assert_int_eq(mark_of(&b, &a, "entry"), info_of(&a, "entry").head);
     ck_assert_int_eq(mark_of(&a, &b, "entry"), info_of(&b, "entry").head);
     ck_assert_int_eq(mark_of(&b, &a, "volume"), TIDE_TIME_NONE);
     clock_ahead = 0;
-    add(&a, "z");
+    test_entry_add(&a, "z");
     meet(&a, &b);
-    has(&b, "x y z");
+    test_entries_are(&b, "x y z");
 }
 END_TEST
 
 START_TEST(a_mark_on_one_peer_says_nothing_about_another)
 {
-    add(&c, "early");
+    test_entry_add(&c, "early");
     run_ahead(&b, 100 * SECOND);
-    add(&b, "late");
+    test_entry_add(&b, "late");
     meet(&a, &b);
     ck_assert_int_gt(mark_of(&a, &b, "entry"), info_of(&c, "entry").head);
     ck_assert_int_eq(mark_of(&a, &c, "entry"), TIDE_TIME_NONE);
     meet(&a, &c);
-    has(&a, "early late");
+    test_entries_are(&a, "early late");
     ck_assert_int_eq(mark_of(&a, &c, "entry"), info_of(&c, "entry").head);
 }
 END_TEST
@@ -350,16 +216,16 @@ END_TEST
 /* C takes A's rows from B, whose clock is ahead, and then from A: nothing of A's is behind. */
 START_TEST(a_relay_does_not_raise_the_owners_mark)
 {
-    add(&a, "x");
+    test_entry_add(&a, "x");
     run_ahead(&b, 100 * SECOND);
     meet(&a, &b);
-    add(&a, "y");
+    test_entry_add(&a, "y");
     meet(&b, &c);
-    has(&c, "x");
+    test_entries_are(&c, "x");
     ck_assert_int_eq(mark_of(&c, &a, "entry"), TIDE_TIME_NONE);
     ck_assert_int_eq(mark_of(&c, &b, "entry"), info_of(&b, "entry").head);
     meet(&a, &c);
-    has(&c, "x y");
+    test_entries_are(&c, "x y");
     ck_assert_int_eq(mark_of(&c, &a, "entry"), info_of(&a, "entry").head);
 }
 END_TEST
@@ -370,7 +236,7 @@ START_TEST(quiet_resources_are_not_read_again_and_contact_is_known)
     tide_metrics before;
     tide_time mark;
 
-    add(&a, "x");
+    test_entry_add(&a, "x");
     meet(&a, &b);
     meet(&a, &b);
     mark = mark_of(&b, &a, "entry");
@@ -382,9 +248,9 @@ START_TEST(quiet_resources_are_not_read_again_and_contact_is_known)
     ck_assert_uint_eq(metrics_of(&b).changes_applied, before.changes_applied);
     ck_assert_uint_eq(metrics_of(&b).changes_stale, before.changes_stale);
     ck_assert_uint_eq(metrics_of(&b).pages_applied, before.pages_applied);
-    tells(&b, "1",
-          "SELECT contact > (SELECT max(stamp) FROM tidemark_entry_rows) + 3599000000000 "
-          "AS it FROM tidemark_peers");
+    test_query_is(&b, "1",
+                  "SELECT contact > (SELECT max(stamp) FROM tidemark_entry_rows) + 3599000000000 "
+                  "AS it FROM tidemark_peers");
 }
 END_TEST
 
@@ -400,7 +266,7 @@ START_TEST(rows_of_one_moment_are_told_apart_at_every_page_boundary)
             (void)carry(&a, &b, false);
             (void)carry(&b, &a, false);
         }
-        hang_up(&a, &b);
+        test_hang_up(&a, &b);
     }
     meet(&a, &b);
     ck_assert_int_eq(rows_of(&b), 20);
@@ -413,13 +279,13 @@ END_TEST
 START_TEST(rows_of_nothing_but_null_do_not_end_the_pages)
 {
     add_many(&a, 5);
-    run_sql(&a, "UPDATE entries SET name = '', kind = NULL, mtime = NULL, size = NULL");
-    add(&a, "last");
+    test_device_sql(&a, "UPDATE entries SET name = '', kind = NULL, mtime = NULL, size = NULL");
+    test_entry_add(&a, "last");
     call(&a, &b, 1);
     talk(&a, &b);
     ck_assert_int_eq(tide_session_is_complete(b.session), 1);
-    hang_up(&a, &b);
-    has(&b, "last n1 n2 n3 n4 n5");
+    test_hang_up(&a, &b);
+    test_entries_are(&b, "last n1 n2 n3 n4 n5");
 }
 END_TEST
 
@@ -436,7 +302,7 @@ START_TEST(steady_writes_do_not_starve_who_catches_up)
     for (int i = 0; i < 40; i++) {
         int64_t has_now;
         snprintf(name, sizeof name, "new%d", i);
-        add(&a, name);
+        test_entry_add(&a, name);
         tide_session_notify(a.session);
         while (carry(&b, &a, false) == TIDE_OK)
             ;
@@ -448,7 +314,7 @@ START_TEST(steady_writes_do_not_starve_who_catches_up)
     }
     ck_assert_int_ge(had, 50 + 30);
     ck_assert_uint_ge(pages, 16);
-    hang_up(&a, &b);
+    test_hang_up(&a, &b);
     meet(&a, &b);
     ck_assert_int_eq(rows_of(&b), 90);
 }
@@ -459,7 +325,7 @@ END_TEST
 /* One way only: questions arrive, answers do not. Nobody takes that for the end. */
 START_TEST(who_hears_no_answer_is_never_ready)
 {
-    add(&a, "x");
+    test_entry_add(&a, "x");
     call(&a, &b, 500);
     for (int i = 1; i <= 50; i++) {
         (void)carry(&b, &a, false);
@@ -478,8 +344,8 @@ START_TEST(who_hears_no_answer_is_never_ready)
     talk(&a, &b);
     ck_assert_int_eq(tide_session_is_complete(a.session), 1);
     ck_assert_int_eq(tide_session_is_complete(b.session), 1);
-    hang_up(&a, &b);
-    has(&b, "x");
+    test_hang_up(&a, &b);
+    test_entries_are(&b, "x");
 }
 END_TEST
 
@@ -502,7 +368,7 @@ START_TEST(a_lost_page_is_never_acknowledged)
     ck_assert_int_eq(tide_session_is_complete(a.session), 1);
     ck_assert_int_eq(ack, info_of(&a, "entry").head);
     ck_assert_int_eq(rows_of(&b), 12);
-    hang_up(&a, &b);
+    test_hang_up(&a, &b);
 }
 END_TEST
 
@@ -510,20 +376,20 @@ END_TEST
  * its sake, though A knows B. */
 START_TEST(reading_a_peer_acknowledges_nothing_of_ours)
 {
-    add(&a, "x");
-    add(&b, "of b");
-    take(&a, "x");
+    test_entry_add(&a, "x");
+    test_entry_add(&b, "of b");
+    test_entry_delete(&a, "x");
     call(&a, &b, 500);
     tide_session_pause(b.session);
     talk(&a, &b);
-    hang_up(&a, &b);
-    has(&a, "of b");
+    test_hang_up(&a, &b);
+    test_entries_are(&a, "of b");
     ck_assert_int_eq(ack_of(&a, &b, "entry"), TIDE_TIME_NONE);
     ck_assert_int_eq(ack_of(&b, &a, "entry"), info_of(&b, "entry").head);
-    ck_assert_uint_eq(prune(&a), 0);
+    ck_assert_uint_eq(test_prune(&a), 0);
     ck_assert_uint_eq(info_of(&a, "entry").tombstones, 1);
     meet(&a, &b);
-    ck_assert_uint_eq(prune(&a), 1);
+    ck_assert_uint_eq(test_prune(&a), 1);
 }
 END_TEST
 
@@ -532,40 +398,40 @@ END_TEST
 /* The page with the deletion is lost for good; what is written after it does not hide it. */
 START_TEST(a_lost_deletion_comes_before_what_is_newer)
 {
-    add(&a, "x");
-    add(&a, "y");
+    test_entry_add(&a, "x");
+    test_entry_add(&a, "y");
     meet(&a, &b);
-    take(&a, "x");
+    test_entry_delete(&a, "x");
     call(&a, &b, 500);
     for (int i = 0; i < 10; i++) {
         (void)carry(&a, &b, true);
         (void)carry(&b, &a, false);
     }
-    hang_up(&a, &b);
-    has(&b, "x y");
-    add(&a, "z");
+    test_hang_up(&a, &b);
+    test_entries_are(&b, "x y");
+    test_entry_add(&a, "z");
     call(&a, &b, 1); /* and in another page than z */
     talk(&a, &b);
-    hang_up(&a, &b);
-    has(&b, "y z");
+    test_hang_up(&a, &b);
+    test_entries_are(&b, "y z");
 }
 END_TEST
 
 /* Ten years are no reason to forget it while somebody has not heard of it. */
 START_TEST(a_deletion_does_not_age)
 {
-    add(&a, "x");
+    test_entry_add(&a, "x");
     meet(&a, &b);
     meet(&a, &c);
-    take(&a, "x");
+    test_entry_delete(&a, "x");
     meet(&a, &c);
     clock_ahead = 10 * 365 * 86400 * SECOND;
-    ck_assert_uint_eq(prune(&a), 0);
+    ck_assert_uint_eq(test_prune(&a), 0);
     meet(&a, &c);
-    ck_assert_uint_eq(prune(&a), 0);
+    ck_assert_uint_eq(test_prune(&a), 0);
     ck_assert_uint_eq(info_of(&a, "entry").tombstones, 1);
     meet(&b, &c); /* C has it, too */
-    has(&b, "");
+    test_entries_are(&b, "");
 }
 END_TEST
 
@@ -574,18 +440,18 @@ END_TEST
 /* A hands a volume over; C is far ahead in A's feed and in B's. */
 START_TEST(a_row_that_is_handed_over_reaches_who_is_far_ahead)
 {
-    run_sql(&a, "INSERT INTO volumes (uuid, name) VALUES ('v', 'of a')");
+    test_device_sql(&a, "INSERT INTO volumes (uuid, name) VALUES ('v', 'of a')");
     for (int i = 0; i < 2; i++) {
         meet(&a, &b);
         meet(&b, &c);
         meet(&a, &c);
     }
-    add(&a, "x");
-    run_sql(&a, "UPDATE volumes SET device_uuid = 'b', name = 'of b'");
+    test_entry_add(&a, "x");
+    test_device_sql(&a, "UPDATE volumes SET device_uuid = 'b', name = 'of b'");
     meet(&a, &c);
-    tells(&c, "v of b", "SELECT uuid || ' ' || name AS it FROM volumes");
+    test_query_is(&c, "v of b", "SELECT uuid || ' ' || name AS it FROM volumes");
     meet(&a, &b);
-    tells(&b, "v of b", "SELECT uuid || ' ' || name AS it FROM volumes");
+    test_query_is(&b, "v of b", "SELECT uuid || ' ' || name AS it FROM volumes");
 }
 END_TEST
 
@@ -601,23 +467,23 @@ static const tide_model note = {.size = sizeof note,
 /* Both had the table all the time; only A said that it is synced. */
 START_TEST(a_model_that_joins_later_is_read_from_its_beginning)
 {
-    const side *both[] = {&a, &b};
+    const test_device *both[] = {&a, &b};
 
     for (int i = 0; i < 2; i++)
-        run_sql(both[i],
-                "CREATE TABLE notes (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, text)");
-    ck_assert_int_eq(tide_sync_register(sync_of(&a), &note), TIDE_OK);
-    run_sql(&a, "INSERT INTO notes (uuid, text) VALUES ('m', '1'), ('n', '2')");
-    run_sql(&b, "INSERT INTO notes (uuid, text) VALUES ('o', '3')");
-    add(&a, "x");
+        test_device_sql(
+            both[i], "CREATE TABLE notes (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, text)");
+    ck_assert_int_eq(tide_sync_register(test_device_sync(&a), &note), TIDE_OK);
+    test_device_sql(&a, "INSERT INTO notes (uuid, text) VALUES ('m', '1'), ('n', '2')");
+    test_device_sql(&b, "INSERT INTO notes (uuid, text) VALUES ('o', '3')");
+    test_entry_add(&a, "x");
     meet(&a, &b);
-    add(&a, "y");
+    test_entry_add(&a, "y");
     meet(&a, &b);
-    tells(&b, "o", "SELECT uuid AS it FROM notes");
-    ck_assert_int_eq(tide_sync_register(sync_of(&b), &note), TIDE_OK);
+    test_query_is(&b, "o", "SELECT uuid AS it FROM notes");
+    ck_assert_int_eq(tide_sync_register(test_device_sync(&b), &note), TIDE_OK);
     meet(&a, &b);
-    tells(&b, "m1 n2 o3", "SELECT uuid || text AS it FROM notes ORDER BY uuid");
-    tells(&a, "m1 n2 o3", "SELECT uuid || text AS it FROM notes ORDER BY uuid");
+    test_query_is(&b, "m1 n2 o3", "SELECT uuid || text AS it FROM notes ORDER BY uuid");
+    test_query_is(&a, "m1 n2 o3", "SELECT uuid || text AS it FROM notes ORDER BY uuid");
     ck_assert_uint_eq(info_of(&b, "entry").changes_applied, 2);
 }
 END_TEST
@@ -628,34 +494,30 @@ END_TEST
  * it, so that nothing looks wrong. What A had lost was its own: rows, a change, a deletion. */
 START_TEST(a_restored_device_that_wrote_at_once_gets_back_what_it_lost)
 {
-    add(&a, "gone");
-    add(&a, "x");
+    test_entry_add(&a, "gone");
+    test_entry_add(&a, "x");
     meet(&a, &b);
-    close_side(&a);
-    shell("cp -r A backup");
-    open_side(&a, "A", 1);
-    add(&a, "y");
-    run_sql(&a, "UPDATE entries SET name = 'changed' WHERE uuid = 'x'");
-    take(&a, "gone");
+    test_device_back_up(&a);
+    test_entry_add(&a, "y");
+    test_device_sql(&a, "UPDATE entries SET name = 'changed' WHERE uuid = 'x'");
+    test_entry_delete(&a, "gone");
     meet(&a, &b);
     if (_i == 1)
-        ck_assert_uint_eq(prune(&b), 0); /* A has not said that it has B's tombstone */
+        ck_assert_uint_eq(test_prune(&b), 0); /* A has not said that it has B's tombstone */
     if (_i == 2) {
         meet(&a, &b);
-        ck_assert_uint_eq(prune(&b), 1);
+        ck_assert_uint_eq(test_prune(&b), 1);
     }
-    close_side(&a);
-    shell("rm -r A && mv backup A");
-    open_side(&a, "A", 1);
-    has(&a, "gone x");
-    add(&a, "z");
+    test_device_restore(&a);
+    test_entries_are(&a, "gone x");
+    test_entry_add(&a, "z");
     meet(&a, &b);
     meet(&a, &b);
-    has(&a, "x y z");
-    has(&b, "x y z");
-    tells(&a, "changed", "SELECT name AS it FROM entries WHERE uuid = 'x'");
+    test_entries_are(&a, "x y z");
+    test_entries_are(&b, "x y z");
+    test_query_is(&a, "changed", "SELECT name AS it FROM entries WHERE uuid = 'x'");
     meet(&b, &c);
-    has(&c, "x y z");
+    test_entries_are(&c, "x y z");
 }
 END_TEST
 
@@ -663,26 +525,26 @@ END_TEST
  * opened no engine. */
 static void restore_database_while_open(bool pruned)
 {
-    add(&a, "gone");
-    add(&a, "x");
+    test_entry_add(&a, "gone");
+    test_entry_add(&a, "x");
     meet(&a, &b);
-    run_sql(&a, "VACUUM INTO 'backup.db'");
-    add(&a, "y");
-    take(&a, "gone");
+    test_device_sql(&a, "VACUUM INTO 'backup.db'");
+    test_entry_add(&a, "y");
+    test_entry_delete(&a, "gone");
     meet(&a, &b);
     meet(&a, &b);
-    has(&b, "x y");
+    test_entries_are(&b, "x y");
     if (pruned)
-        ck_assert_uint_eq(prune(&b), 1);
-    close_side(&a);
-    shell("rm -f A/database.db* && mv backup.db A/database.db");
-    open_side(&a, "A", 1);
-    has(&a, "gone x");
-    add(&a, "z");
+        ck_assert_uint_eq(test_prune(&b), 1);
+    test_device_close(&a);
+    test_shell("rm -f A/database.db* && mv backup.db A/database.db");
+    test_device_open(&a, "A", 1, now);
+    test_entries_are(&a, "gone x");
+    test_entry_add(&a, "z");
     meet(&a, &b);
     meet(&a, &b);
-    has(&a, "x y z");
-    has(&b, "x y z");
+    test_entries_are(&a, "x y z");
+    test_entries_are(&b, "x y z");
 }
 
 START_TEST(a_database_restored_alone_from_a_running_program)
@@ -701,42 +563,38 @@ END_TEST
  * what B has seen. 1: and a full read is due. */
 START_TEST(what_a_restored_device_writes_below_the_peers_mark_stays)
 {
-    add(&a, "x");
-    add(&b, "w");
+    test_entry_add(&a, "x");
+    test_entry_add(&b, "w");
     meet(&a, &b);
     meet(&a, &b);
-    close_side(&a);
-    shell("cp -r A backup");
-    open_side(&a, "A", 1);
+    test_device_back_up(&a);
     run_ahead(&a, 100 * SECOND);
-    add(&a, "y");
-    take(&b, "w");
+    test_entry_add(&a, "y");
+    test_entry_delete(&b, "w");
     meet(&a, &b);
     meet(&a, &b);
     if (_i == 1)
-        ck_assert_uint_eq(prune(&b), 1);
-    close_side(&a);
-    shell("rm -r A && mv backup A");
-    open_side(&a, "A", 1);
-    has(&a, "w x");
-    add(&a, "z1"); /* below */
+        ck_assert_uint_eq(test_prune(&b), 1);
+    test_device_restore(&a);
+    test_entries_are(&a, "w x");
+    test_entry_add(&a, "z1"); /* below */
     run_ahead(&a, 200 * SECOND);
-    add(&a, "z2"); /* above */
+    test_entry_add(&a, "z2"); /* above */
     meet(&a, &b);
     meet(&a, &b);
-    has(&a, "x y z1 z2");
-    has(&b, "x y z1 z2");
+    test_entries_are(&a, "x y z1 z2");
+    test_entries_are(&b, "x y z1 z2");
 }
 END_TEST
 
 /* ---- proof -------------------------------------------------------------------------------------- */
 
-static tide_digest digest_of(const side *s)
+static tide_digest digest_of(const test_device *s)
 {
     tide_digest digest;
 
     memset(&digest, 0, sizeof digest);
-    ck_assert_int_eq(tide_sync_digest(sync_of(s), "entry", &digest), TIDE_OK);
+    ck_assert_int_eq(tide_sync_digest(test_device_sync(s), "entry", &digest), TIDE_OK);
     return digest;
 }
 
@@ -745,26 +603,27 @@ START_TEST(equal_counts_of_other_rows_are_told_apart)
 {
     tide_digest left, right;
 
-    run_sql(&b, "INSERT INTO entries (id, uuid, name) VALUES (100, 'b', 'b')");
-    add(&a, "x");
-    add(&a, "y");
+    test_device_sql(&b, "INSERT INTO entries (id, uuid, name) VALUES (100, 'b', 'b')");
+    test_entry_add(&a, "x");
+    test_entry_add(&a, "y");
     meet(&a, &b);
     left = digest_of(&a);
     right = digest_of(&b);
     ck_assert_uint_eq(left.rows, 3);
     ck_assert_uint_eq(right.rows, 3);
     ck_assert_mem_eq(left.sum, right.sum, sizeof left.sum);
-    run_sql(&b, "UPDATE tidemark_state SET applying = 1; DELETE FROM entries WHERE uuid = 'x';"
-                "DELETE FROM tidemark_entry_rows WHERE key = 'x';"
-                "UPDATE tidemark_state SET applying = 0");
-    add(&b, "w");
+    test_device_sql(&b,
+                    "UPDATE tidemark_state SET applying = 1; DELETE FROM entries WHERE uuid = 'x';"
+                    "DELETE FROM tidemark_entry_rows WHERE key = 'x';"
+                    "UPDATE tidemark_state SET applying = 0");
+    test_entry_add(&b, "w");
     right = digest_of(&b);
     ck_assert_uint_eq(right.rows, 3);
     ck_assert_mem_ne(left.sum, right.sum, sizeof left.sum);
     meet(&a, &b);
     meet(&a, &b);
-    has(&a, "b w x y");
-    has(&b, "b w x y");
+    test_entries_are(&a, "b w x y");
+    test_entries_are(&b, "b w x y");
     left = digest_of(&a);
     right = digest_of(&b);
     ck_assert_mem_eq(left.sum, right.sum, sizeof left.sum);
@@ -776,30 +635,31 @@ START_TEST(what_differs_is_found_though_there_is_always_something_new)
 {
     char name[32];
 
-    add(&a, "x");
+    test_entry_add(&a, "x");
     meet(&a, &b);
     meet(&a, &b);
-    run_sql(&b, "UPDATE tidemark_state SET applying = 1; DELETE FROM entries WHERE uuid = 'x';"
-                "DELETE FROM tidemark_entry_rows WHERE key = 'x';"
-                "UPDATE tidemark_state SET applying = 0");
+    test_device_sql(&b,
+                    "UPDATE tidemark_state SET applying = 1; DELETE FROM entries WHERE uuid = 'x';"
+                    "DELETE FROM tidemark_entry_rows WHERE key = 'x';"
+                    "UPDATE tidemark_state SET applying = 0");
     for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "new%d", i);
         if (_i != 1)
-            add(&b, name);
+            test_entry_add(&b, name);
         snprintf(name, sizeof name, "other%d", i);
         if (_i != 0)
-            add(&a, name);
+            test_entry_add(&a, name);
         meet(&a, &b);
     }
-    tells(&b, "x", "SELECT uuid AS it FROM entries WHERE uuid = 'x'");
+    test_query_is(&b, "x", "SELECT uuid AS it FROM entries WHERE uuid = 'x'");
 }
 END_TEST
 
 START_TEST(the_figures_are_exact)
 {
     add_many(&a, 5);
-    add(&a, "x");
-    take(&a, "x");
+    test_entry_add(&a, "x");
+    test_entry_delete(&a, "x");
     for (int i = 0; i < 2; i++) { /* the second time there is nothing */
         meet(&a, &b);
         ck_assert_uint_eq(info_of(&b, "entry").rows, 5);
@@ -817,7 +677,7 @@ END_TEST
 /* How often the store commits does not depend on how many rows or pages there are. */
 START_TEST(marks_are_not_written_for_each_page)
 {
-    side *followers[] = {&b, &c};
+    test_device *followers[] = {&b, &c};
     static const uint32_t page_rows[] = {500, 10};
     uint64_t commits[2];
 
@@ -829,7 +689,7 @@ START_TEST(marks_are_not_written_for_each_page)
         call(&a, followers[i], page_rows[i]);
         tide_session_pause(a.session);
         talk(&a, followers[i]);
-        hang_up(&a, followers[i]);
+        test_hang_up(&a, followers[i]);
         ck_assert_int_eq(tide_stat(store, &after), TIDE_OK);
         ck_assert_int_eq(rows_of(followers[i]), 500);
         commits[i] = after.transaction - before.transaction;
