@@ -45,13 +45,6 @@ enum {
     HELLO_HEARD /* a page has answered it: WANT will do */
 };
 
-/* What comes after TIDE__READ_AGAIN when digests still differ. */
-enum {
-    WAITING = TIDE__READ_AGAIN + 1, /* the peer was told, and may be reading again itself */
-    LAST_LOOK,                      /* it has done what it can */
-    DIVERGED                        /* the user was told */
-};
-
 /* A question of the peer, with the names it points to. */
 typedef struct kept_question {
     tide__question question;
@@ -110,12 +103,11 @@ struct tide_session {
     int64_t rival;
     kept_question rival_question;
 
-    bool proved;      /* the last page that ended a round could be compared in all it has */
-    bool proof_asked; /* one question more was asked because it could not; once for each change */
-    bool owes_news;   /* the peer was told to wait until we have recovered */
+    bool owes_news; /* the peer was told to wait until we have recovered */
 
-    unsigned char doubt[TIDE_MODELS_MAX]; /* by place: how far we are with digests that differ */
-    uint32_t doubt_number;                /* the peer's last question when we began WAITING */
+    tide__proof proof;
+    bool proof_asked; /* one question more, because the last page could not be compared in all it
+                         has; once for each change */
 
     size_t unflushed_rows; /* applied, and their marks deferred */
     tide__buffer out;
@@ -225,8 +217,9 @@ static int make_want(tide_session *session, const tide__model *m, tide__want *wa
 {
     tide__reading reading;
     tide_mark mark;
-    *want =
-        (tide__want){.resource = {m->resource, strlen(m->resource)}, .generation = TIDE_TIME_NONE};
+    *want = (tide__want){.resource = {m->resource, strlen(m->resource)},
+                         .generation = TIDE_TIME_NONE,
+                         .doubt = tide__proof_doubt(&session->proof, m)};
     int rc = tide__reading_find(session->sync, session->peer, m, &reading);
     if (rc == TIDE_OK) {
         want->after = reading.upto;
@@ -339,25 +332,11 @@ static bool covers_all(const tide_session *session)
     return named >= session->shared_count;
 }
 
-/* Where the asker doubts our digests. */
-static int recount(tide_sync *sync, const tide__question *question)
-{
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < question->count; i++) {
-        const tide__want *want = &question->wants[i];
-        tide__model *m = want->doubt == TIDE__RECOUNT
-                             ? tide__model_find(sync, want->resource.text, want->resource.length)
-                             : NULL;
-        rc = m == NULL ? TIDE_OK : tide__digest_recount(sync, m);
-    }
-    return rc;
-}
-
 /* Both have everything, but when we compared the peer had not yet: one question more. */
 static void ask_for_proof(tide_session *session)
 {
     if (session->options.prove == 1 && session->peer_complete && session->state == TIDE_READY &&
-        !session->paused && !session->proved && !session->proof_asked) {
+        !session->paused && !session->proof.compared && !session->proof_asked) {
         session->proof_asked = true;
         session->ask = true;
     }
@@ -369,11 +348,10 @@ static int send_page(tide_session *session)
     tide__asker asker = {session->peer, session->peer_epoch, session->peer_session, {false}};
     const tide__question *question = &session->question.question;
     for (size_t i = 0; i < session->order_count; i++) {
-        size_t place = session->order[i]->place;
-        asker.doubts[place] =
-            session->doubt[place] == TIDE__RECOUNT || session->doubt[place] == TIDE__READ_AGAIN;
+        const tide__model *m = session->order[i];
+        asker.doubts[m->place] = tide__proof_tries(&session->proof, m);
     }
-    int rc = recount(session->sync, question);
+    int rc = tide__proof_recount(session->sync, question);
     if (rc == TIDE_OK) {
         rc = tide__feed_page(session->sync, question, &asker, session->id, &session->out, &served);
     }
@@ -495,22 +473,6 @@ static void copy_question(kept_question *kept, const tide__question *question)
     }
 }
 
-/* The peer's question shows that it doubts no more, or has read everything again. */
-static void look_again(tide_session *session, const tide__question *question)
-{
-    for (size_t i = 0; i < question->count; i++) {
-        const tide__want *want = &question->wants[i];
-        const tide__model *m =
-            tide__model_find(session->sync, want->resource.text, want->resource.length);
-        bool done = want->doubt != TIDE__RECOUNT && want->generation == TIDE_TIME_NONE;
-        if (m != NULL && done && session->doubt[m->place] == WAITING &&
-            question->number != session->doubt_number) {
-            session->doubt[m->place] = LAST_LOOK;
-            session->ask = !session->paused;
-        }
-    }
-}
-
 /* Keeps the peer's latest question; an earlier one that has no answer yet is answered by this. One
  * that was overtaken says nothing about where the peer stands now: false. */
 static bool keep_question(tide_session *session, const tide__question *question)
@@ -528,7 +490,9 @@ static bool keep_question(tide_session *session, const tide__question *question)
     session->questioned = true;
     copy_question(&session->question, question);
     session->answer = question->wanting; /* by an empty page where it asks for nothing */
-    look_again(session, question);
+    if (tide__proof_hear(&session->proof, session->sync, question)) {
+        session->ask = !session->paused;
+    }
     return true;
 }
 
@@ -597,63 +561,6 @@ static int hear_hello(tide_session *session, const tide__message *message)
     return hear_question(session, message);
 }
 
-/* The digests of a model differ. *again: there is something to try that begins with a question. */
-static int doubt(tide_session *session, const tide__message *message, const tide__range *range,
-                 const tide__model *m, bool *again)
-{
-    tide_event event = {.size = sizeof event,
-                        .kind = TIDE_EVENT_DIVERGED,
-                        .peer = session->peer,
-                        .resource = m->resource};
-    unsigned char *stage = &session->doubt[m->place];
-    switch (*stage) {
-    case TIDE__NO_DOUBT:
-        *stage = TIDE__RECOUNT; /* ours was, when they were compared */
-        *again = true;
-        return TIDE_OK;
-    case TIDE__RECOUNT:
-        *stage = TIDE__READ_AGAIN;
-        *again = true;
-        return tide__reading_begin(session->sync, session->peer, m, message->epoch, 0, &range->seen,
-                                   false);
-    case TIDE__READ_AGAIN:
-        *stage = WAITING;
-        session->doubt_number = session->question.question.number;
-        session->news = true; /* so that the peer asks and compares */
-        return TIDE_OK;
-    case LAST_LOOK:
-        *stage = range->doubts ? WAITING : DIVERGED;
-        session->doubt_number = session->question.question.number;
-        if (*stage == DIVERGED) {
-            tide__emit(session->sync, &event);
-        }
-        return TIDE_OK;
-    default:
-        return TIDE_OK;
-    }
-}
-
-/* At the end of a round: whether the peer's rows are ours. */
-static int prove(tide_session *session, const tide__message *message, bool *again)
-{
-    int rc = TIDE_OK;
-    tide__whose whose = {session->peer, message->epoch};
-    session->proved = true;
-    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
-        tide__model *m = NULL;
-        const tide__range *range = &message->ranges[i];
-        bool compared = false;
-        rc = tide__prove(session->sync, &whose, range, &m, &compared);
-        session->proved = session->proved && compared;
-        if (rc == TIDE_CONFLICT) {
-            rc = doubt(session, message, range, m, again);
-        } else if (rc == TIDE_OK && compared && session->doubt[m->place] != DIVERGED) {
-            session->doubt[m->place] = TIDE__NO_DOUBT;
-        }
-    }
-    return rc;
-}
-
 /* Whether a peer that was read to its end makes up for what we lost: its rows can be relied on, and
  * it has known ours. */
 static bool can_restore(const tide_session *session, const tide__message *message)
@@ -684,10 +591,11 @@ static int apply_page(tide_session *session, const tide__message *message)
     }
     bool more = gap || carried > 0 || !message->end;
     if (carried > 0) {
-        session->proved = session->proof_asked = false;
+        session->proof.compared = session->proof_asked = false;
     }
     if (rc == TIDE_OK && !more && session->options.prove == 1) {
-        rc = prove(session, message, &more);
+        rc = tide__proof_compare(&session->proof, session->sync, session->peer, message,
+                                 session->question.question.number, &more, &session->news);
     }
     if (rc != TIDE_OK) {
         return rc;
@@ -885,21 +793,13 @@ int tide_session_is_complete(const tide_session *session)
 
 bool tide__session_looks(const tide_session *session)
 {
-    bool doubts = false;
-    for (size_t i = 0; i < session->order_count; i++) {
-        unsigned char stage = session->doubt[session->order[i]->place];
-        doubts = doubts || stage == WAITING || stage == LAST_LOOK;
-    }
-    return session->ask || session->asked || (doubts && (session->news || session->news_sent));
+    return session->ask || session->asked ||
+           (tide__proof_waits(&session->proof) && (session->news || session->news_sent));
 }
 
 size_t tide_session_diverged(const tide_session *session)
 {
-    size_t count = 0;
-    for (size_t i = 0; session != NULL && i < session->order_count; i++) {
-        count += session->doubt[session->order[i]->place] == DIVERGED;
-    }
-    return count;
+    return session == NULL ? 0 : tide__proof_diverged(&session->proof);
 }
 
 int tide_session_peer(const tide_session *session, uuid_t peer)
