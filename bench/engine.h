@@ -3,10 +3,12 @@
  * An engine is opened on an empty or existing folder, in a durability class:
  *
  *     D2  a change that returned survives a power cut
- *     D1  the store is sound after a power cut, the newest changes may be gone. Tidemark's are gone
- *         after a kill as well, back to the last flush, because they wait in the process; those of
- *         the others are in the system's hands by then. Its flush is therefore part of what is
- * timed. D0  only the end of the process is survived
+ *     D1  the store is sound after a power cut, the newest changes may be gone
+ *     D0  only the end of the process is survived
+ *
+ * In D1 Tidemark's newest changes are gone after a kill as well, back to the last flush, because
+ * they wait in the process; those of the others are in the system's hands by then. So its flush is
+ * part of what is timed.
  *
  * Each thread works through a handle of its own. All answer 0 for done and STALE for a time that is
  * not newer; anything else ends the benchmark with a message.

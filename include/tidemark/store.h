@@ -199,8 +199,9 @@ TIDE_API int tide_each(tide_store *store, const unsigned char *device, const uns
 TIDE_API int tide_remove_peer(tide_store *store, const uuid_t device, const uuid_t peer,
                               size_t *removed);
 
-/* The largest watermark of `device` over all peers and resources, by a walk as tide_each; for
- * diagnosis: it must never stand for a peer or a resource. TIDE_OK; TIDE_ABSENT: no mark. */
+/* The largest watermark of `device` over all peers and resources, marks about itself included, by a
+ * walk as tide_each; for diagnosis: it must never stand for a peer or a resource. TIDE_OK;
+ * TIDE_ABSENT: no mark. */
 TIDE_API int tide_max(tide_store *store, const uuid_t device, tide_time *out);
 
 /* ---- durability --------------------------------------------------------------------------------- */
