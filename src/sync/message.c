@@ -180,7 +180,7 @@ static bool get_resource(const msgpack_object *o, tide__name *out)
     return true;
 }
 
-static bool get_value(const msgpack_object *o, tide_value *out)
+bool tide__get_value(const msgpack_object *o, tide_value *out)
 {
     *out = (tide_value){.type = TIDE_NULL};
     if (o->type == MSGPACK_OBJECT_NIL) {
@@ -407,15 +407,16 @@ int tide__message_row(const tide__range *range, size_t i, size_t value_count, ti
     change->size = sizeof *change;
     if (r == NULL || r->size < 4 || !get_bool(&r->ptr[0], &deleted) ||
         !get_time(&r->ptr[1], &change->version) || change->version == TIDE_TIME_NONE ||
-        !get_uuid(&r->ptr[2], change->version_device) || !get_value(&r->ptr[3], &change->key) ||
-        change->key.type == TIDE_NULL || r->size != 4 + (deleted ? 0 : value_count)) {
+        !get_uuid(&r->ptr[2], change->version_device) ||
+        !tide__get_value(&r->ptr[3], &change->key) || change->key.type == TIDE_NULL ||
+        r->size != 4 + (deleted ? 0 : value_count)) {
         return TIDE_EPROTO;
     }
     change->deleted = deleted;
     change->value_count = r->size - 4;
     change->values = values;
     for (size_t v = 0; v < change->value_count; v++) {
-        if (!get_value(&r->ptr[4 + v], &values[v])) {
+        if (!tide__get_value(&r->ptr[4 + v], &values[v])) {
             return TIDE_EPROTO;
         }
     }
@@ -491,6 +492,27 @@ void tide__pack_time(msgpack_packer *p, tide_time time)
 void tide__pack_bool(msgpack_packer *p, bool value)
 {
     (void)(value ? msgpack_pack_true(p) : msgpack_pack_false(p));
+}
+
+void tide__pack_value(msgpack_packer *p, const tide_value *value)
+{
+    switch (value->type) {
+    case TIDE_INTEGER:
+        (void)msgpack_pack_int64(p, value->integer);
+        break;
+    case TIDE_FLOAT:
+        (void)msgpack_pack_double(p, value->real);
+        break;
+    case TIDE_STRING:
+        tide__pack_text(p, value->data, value->bytes);
+        break;
+    case TIDE_BYTES:
+        tide__pack_bytes(p, value->data, value->bytes);
+        break;
+    default:
+        (void)msgpack_pack_nil(p);
+        break;
+    }
 }
 
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,

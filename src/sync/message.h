@@ -118,6 +118,9 @@ void tide__message_free(tide__message *message);
 int tide__message_row(const tide__range *range, size_t i, size_t value_count, tide_change *change,
                       tide_value *values);
 
+/* One value of a row, which points into the bytes `o` was read from. False: no row has such. */
+bool tide__get_value(const msgpack_object *o, tide_value *out);
+
 /* ---- encoding ----------------------------------------------------------------------------------- */
 
 /* Grows as it is written; a failure sticks in `failed` and is looked at once, at the end. */
@@ -139,6 +142,7 @@ void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
 void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
 void tide__pack_time(msgpack_packer *p, tide_time time);
 void tide__pack_bool(msgpack_packer *p, bool value);
+void tide__pack_value(msgpack_packer *p, const tide_value *value);
 void tide__pack_question(msgpack_packer *p, const tide__question *question);
 
 /* A range is packed in two parts, with the array of its rows between them. */

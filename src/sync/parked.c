@@ -199,29 +199,6 @@ static int forget(tide__apply *apply, const tide__model *m, const tide_change *c
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
-static void pack(tide__buffer *buffer, const tide_value *value)
-{
-    msgpack_packer p;
-    tide__packer(buffer, &p);
-    switch (value->type) {
-    case TIDE_INTEGER:
-        (void)msgpack_pack_int64(&p, value->integer);
-        break;
-    case TIDE_FLOAT:
-        (void)msgpack_pack_double(&p, value->real);
-        break;
-    case TIDE_STRING:
-        tide__pack_text(&p, value->data, value->bytes);
-        break;
-    case TIDE_BYTES:
-        tide__pack_bytes(&p, value->data, value->bytes);
-        break;
-    default:
-        (void)msgpack_pack_nil(&p);
-        break;
-    }
-}
-
 static int put(tide__apply *apply, const tide__model *m, const tide_change *change,
                const tide__buffer *data, const reason *why)
 {
@@ -271,8 +248,10 @@ static int park(tide__apply *apply, const tide__model *m, const tide_change *cha
     if (rc != TIDE_OK && rc != TIDE_ABSENT) {
         return rc;
     }
+    msgpack_packer packer;
+    tide__packer(&data, &packer);
     for (size_t i = 0; i < change->value_count; i++) {
-        pack(&data, &change->values[i]);
+        tide__pack_value(&packer, &change->values[i]);
     }
     rc = data.failed ? TIDE_ENOMEM : put(apply, m, change, &data, why);
     tide__buffer_free(&data);
@@ -381,37 +360,6 @@ static tide_value value_of(sqlite3_value *value)
     return out;
 }
 
-static bool get_value(const msgpack_object *o, tide_value *out)
-{
-    *out = (tide_value){.type = TIDE_NULL};
-    switch (o->type) {
-    case MSGPACK_OBJECT_NIL:
-        return true;
-    case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-    case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        out->type = TIDE_INTEGER;
-        out->integer = o->via.i64;
-        return true;
-    case MSGPACK_OBJECT_FLOAT64:
-        out->type = TIDE_FLOAT;
-        out->real = o->via.f64;
-        return true;
-    case MSGPACK_OBJECT_STR:
-        *out = (tide_value){.type = TIDE_STRING, .bytes = o->via.str.size, .data = o->via.str.ptr};
-        return true;
-    case MSGPACK_OBJECT_BIN:
-        *out = (tide_value){.type = TIDE_BYTES, .bytes = o->via.bin.size, .data = o->via.bin.ptr};
-        return true;
-    case MSGPACK_OBJECT_BOOLEAN:
-    case MSGPACK_OBJECT_ARRAY:
-    case MSGPACK_OBJECT_MAP:
-    case MSGPACK_OBJECT_EXT:
-    case MSGPACK_OBJECT_FLOAT32:
-    default:
-        return false;
-    }
-}
-
 /* Arrays and maps, which would take memory for what their heads announce, are in no parked row. */
 static bool is_container(char head)
 {
@@ -432,7 +380,7 @@ static bool read_values(waiting *w)
         msgpack_unpacked_init(&unpacked);
         good = w->change.value_count < TIDE_COLUMNS_MAX && !is_container(bytes[at]) &&
                msgpack_unpack_next(&unpacked, bytes, size, &at) == MSGPACK_UNPACK_SUCCESS &&
-               get_value(&unpacked.data, &w->values[w->change.value_count]);
+               tide__get_value(&unpacked.data, &w->values[w->change.value_count]);
         w->change.value_count += good;
         msgpack_unpacked_destroy(&unpacked);
     }
