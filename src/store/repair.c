@@ -9,8 +9,6 @@
 #include "store/backup.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,20 +47,10 @@ typedef struct repair {
     size_t count, room;
 } repair;
 
-static void tell(const repair *r, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void tell(const repair *r, int code, const char *format, ...)
+static void tell(const repair *r, int code, const tide__detail *line)
 {
-    char text[TIDE__DETAIL_MAX];
-    tide__detail line;
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    (void)tide__fail(&line, code, "%s: %s", r->path, text);
     if (r->notice != NULL) {
-        r->notice(r->ctx, code, line.text);
+        r->notice(r->ctx, code, line->text);
     }
 }
 
@@ -208,10 +196,12 @@ static void tell_older(const repair *r, const found *lowest, const found *highes
 {
     char low[TIDE_TIME_TEXT];
     char high[TIDE_TIME_TEXT];
+    tide__detail line;
     tide_time_format(lowest->watermark, low);
     tide_time_format(highest->watermark, high);
-    tell(r, TIDE_ECORRUPT, "may be older: %s is in it, %s was found too: %.*s", low, high,
-         (int)lowest->key_length, (const char *)r->bytes + lowest->at);
+    (void)tide__fail(&line, 0, "%s: may be older: %s is in it, %s was found too: %.*s", r->path,
+                     low, high, (int)lowest->key_length, (const char *)r->bytes + lowest->at);
+    tell(r, TIDE_ECORRUPT, &line);
 }
 
 static int put_lowest(repair *r, tide__builder *builder)
@@ -234,13 +224,15 @@ static int put_lowest(repair *r, tide__builder *builder)
 
 static int complete_identity(repair *r)
 {
+    tide__detail line;
     if (uuid_is_null(r->identity.store_id)) {
         if (r->count == 0) {
             return tide__fail(r->detail, TIDE_EFORMAT, "%s: nothing in it looks like a store",
                               r->path);
         }
         uuid_generate_random(r->identity.store_id);
-        tell(r, TIDE_ECORRUPT, "its id is lost: the new store has another one");
+        (void)tide__fail(&line, 0, "%s: its id is lost: the new store has another one", r->path);
+        tell(r, TIDE_ECORRUPT, &line);
     }
     if (r->identity.created_at == TIDE_TIME_NONE) {
         r->identity.created_at = tide__clock_now(NULL, NULL);
@@ -251,24 +243,27 @@ static int complete_identity(repair *r)
 static void sum_up(repair *r)
 {
     tide_repaired *result = &r->result;
+    tide__detail line;
+    bool counted = r->free_pages != NULL && result->recorded != TIDE_MARKS_UNKNOWN;
+    result->lost = TIDE_MARKS_UNKNOWN;
     if (r->free_pages == NULL) {
         result->older = result->marks;
-        result->lost = TIDE_MARKS_UNKNOWN;
-        tell(r, TIDE_ECORRUPT,
-             "its free list is damaged: marks may be older, and removed ones may be back");
-    } else if (result->recorded == TIDE_MARKS_UNKNOWN) {
-        result->lost = TIDE_MARKS_UNKNOWN;
-    } else {
+        (void)tide__fail(&line, 0,
+                         "%s: its free list is damaged: marks may be older, and removed ones may "
+                         "be back",
+                         r->path);
+        tell(r, TIDE_ECORRUPT, &line);
+    }
+    if (counted) {
         result->lost = result->recorded > result->marks ? result->recorded - result->marks : 0;
-    }
-    if (result->lost == TIDE_MARKS_UNKNOWN) {
-        tell(r, TIDE_OK, "%llu marks from its pages; how many are lost is not known",
-             (unsigned long long)result->marks);
+        (void)tide__fail(&line, 0, "%s: %llu marks from its pages, %llu of %llu are lost", r->path,
+                         (unsigned long long)result->marks, (unsigned long long)result->lost,
+                         (unsigned long long)result->recorded);
     } else {
-        tell(r, TIDE_OK, "%llu marks from its pages, %llu of %llu are lost",
-             (unsigned long long)result->marks, (unsigned long long)result->lost,
-             (unsigned long long)result->recorded);
+        (void)tide__fail(&line, 0, "%s: %llu marks from its pages; how many are lost is not known",
+                         r->path, (unsigned long long)result->marks);
     }
+    tell(r, TIDE_OK, &line);
 }
 
 static int from_pages(repair *r, const char *temporary)
@@ -309,6 +304,7 @@ static bool next_way(int rc)
 static int from_commit(repair *r, unsigned back, const char *temporary)
 {
     tide__commit commit;
+    tide__detail line;
     int rc = tide__copy_commit(r->fd, r->path, back, temporary, &commit, r->detail);
     if (back == 0) {
         r->result.recorded = commit.alone ? TIDE_MARKS_UNKNOWN : commit.marks;
@@ -321,12 +317,15 @@ static int from_commit(repair *r, unsigned back, const char *temporary)
     r->result.marks = commit.marks;
     r->result.older = last ? 0 : commit.marks;
     if (last) {
-        tell(r, TIDE_OK, "all %llu marks of its last commit", (unsigned long long)commit.marks);
+        (void)tide__fail(&line, 0, "%s: all %llu marks of its last commit", r->path,
+                         (unsigned long long)commit.marks);
     } else {
-        tell(r, TIDE_OK, "all %llu marks of commit %llu, %s: what came after it is not in them",
-             (unsigned long long)commit.marks, (unsigned long long)commit.number,
-             back == 0 ? "which may not be the last" : "the one before the last");
+        (void)tide__fail(
+            &line, 0, "%s: all %llu marks of commit %llu, %s: what came after it is not in them",
+            r->path, (unsigned long long)commit.marks, (unsigned long long)commit.number,
+            back == 0 ? "which may not be the last" : "the one before the last");
     }
+    tell(r, TIDE_OK, &line);
     return TIDE_OK;
 }
 

@@ -122,12 +122,13 @@ static int read_at(const walk *w, uint64_t page, unsigned char *buffer, size_t s
     char words[128];
     size_t got = 0;
     int number = tide__page_read(w->fd, page, buffer, size, &got);
+    uint64_t at = page + got / PAGE_BYTES;
     if (number != 0) {
-        return note(w, tide__fail(w->detail, tide__code_of_errno(number), "%s: page %llu: %s",
-                                  w->path, (unsigned long long)(page + got / PAGE_BYTES),
-                                  strerror_r(number, words, sizeof words)));
+        return note(w,
+                    tide__fail(w->detail, tide__code_of_errno(number), "%s: page %llu: %s", w->path,
+                               (unsigned long long)at, strerror_r(number, words, sizeof words)));
     }
-    return got == size ? TIDE_OK : fault(w, page + got / PAGE_BYTES, "behind the end of the file");
+    return got == size ? TIDE_OK : fault(w, at, "behind the end of the file");
 }
 
 /* The page up to the last one: in `whole`, or read into the place of its level. */
