@@ -1142,7 +1142,9 @@ ln -s "$program" readme/bin/tidemark
 sed -n '/^```console$/,/^```$/s/^\$ //p' "$here/../../README.md" >readme/commands
 sed -n '/^```console$/,/^```$/{/^```/d; /^\$/d; p;}' "$here/../../README.md" >readme/answers
 expect 'the commands in README' 0 "$(mask <readme/answers)" \
-    'tidemark: sync: backup: made as a new device of the library of photos' \
+    'tidemark: sync: backup: made as a new device of the library of photos
+tidemark: restore: photos/sync.mdb: kept as FOLDER/readme/photos/sync.mdb.replaced-NOW
+tidemark: restore: photos/database.db: kept as photos/database.db.replaced-NOW' \
     sh -c 'cd readme && HOME=$PWD/home PATH=$PWD/bin:$PATH sh -e ./commands >out.txt; rc=$?
         tail -n 3 out.txt; exit $rc'
 expect 'have answers' 0 3 '' sh -c 'wc -l <readme/answers'
