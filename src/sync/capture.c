@@ -225,32 +225,61 @@ static int make_tables(tide_sync *sync, const tide__model *m)
 /* How SQLite begins the text of a trigger it stores, whatever schema it was created in. */
 #define CREATE "CREATE TRIGGER "
 
-/* The pieces of trigger bodies. None of them can meet a conflict, because the conflict clause of
- * the statement that fires a trigger (INSERT OR IGNORE) would replace ours. The newest stamp is
- * read before anything is taken away. */
+/* The pieces of trigger bodies. The conflict clause of the statement that fires a trigger (INSERT
+ * OR IGNORE) replaces those in it, but not an upsert: what may find something in its place is one,
+ * and nothing else here can meet a conflict. The newest stamp is read before anything is taken
+ * away. Every row that is written pays for each statement and each look-up: so a statement finds,
+ * judges and writes at once, and what is rare has a trigger of its own. That is on the table: a
+ * trigger on the records must not name the table, or nobody could drop it and build it anew. */
 
-static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next)
+/* Before and behind a value, in a statement on records or tombstones: where the one at hand is
+ * another device's, which is not ours to change, the statement fails instead. `row` is NEW or OLD
+ * where only a record of its key counts, else NULL. */
+static void unless_foreign(sqlite3_str *s, const tide__model *m, const char *row)
+{
+    if (m->ownership == TIDE_DEVICE_OWNED) {
+        sqlite3_str_appendf(s, "CASE WHEN device <> 0");
+        if (row != NULL) {
+            sqlite3_str_appendf(s, " AND key IS %s.\"%w\"", row, m->key);
+        }
+        sqlite3_str_appendf(s, " THEN RAISE(ABORT, 'tidemark: %q belongs to another device') ELSE ",
+                            m->resource);
+    }
+}
+
+static void end_unless(sqlite3_str *s, const tide__model *m)
+{
+    if (m->ownership == TIDE_DEVICE_OWNED) {
+        sqlite3_str_appendf(s, " END");
+    }
+}
+
+/* The record of NEW, unless one of another key has its number. */
+static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next, const char *when)
 {
     sqlite3_str_appendf(
         s,
-        "  UPDATE \"tidemark_%w_rows\" SET key = NEW.\"%w\", stamp = %s, "
-        "version = NULL, device = 0, source = 0 WHERE row = NEW.\"%w\";\n"
         "  INSERT INTO \"tidemark_%w_rows\" SELECT NEW.\"%w\", NEW.\"%w\", %s, NULL, "
-        "0, 0 WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" "
-        "WHERE row = NEW.\"%w\");\n",
-        m->resource, m->key, next, m->row, m->resource, m->row, m->key, next, m->resource, m->row);
+        "0, 0 WHERE %s ON CONFLICT (row) DO UPDATE SET stamp = excluded.stamp, "
+        "version = NULL, device = ",
+        m->resource, m->row, m->key, next, when);
+    unless_foreign(s, m, NULL);
+    sqlite3_str_appendf(s, "0");
+    end_unless(s, m);
+    sqlite3_str_appendf(s, ", source = 0 WHERE key IS excluded.key;\n");
 }
 
-static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next, const char *when)
+/* The record under the number of NEW, whosever it was. */
+static void restamp_row(sqlite3_str *s, const tide__model *m, const char *next)
 {
     sqlite3_str_appendf(s,
-                        "  UPDATE \"tidemark_%w_gone\" SET stamp = %s, version = NULL, device = 0, "
-                        "source = 0 WHERE key = OLD.\"%w\"%s;\n"
-                        "  INSERT INTO \"tidemark_%w_gone\" SELECT OLD.\"%w\", %s, NULL, 0, 0 "
-                        "WHERE NOT EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" "
-                        "WHERE key = OLD.\"%w\")%s;\n",
-                        m->resource, next, m->key, when, m->resource, m->key, next, m->resource,
-                        m->key, when);
+                        "  UPDATE \"tidemark_%w_rows\" SET key = NEW.\"%w\", stamp = %s, version = "
+                        "NULL, device = ",
+                        m->resource, m->key, next);
+    unless_foreign(s, m, "NEW");
+    sqlite3_str_appendf(s, "0");
+    end_unless(s, m);
+    sqlite3_str_appendf(s, ", source = 0 WHERE row = NEW.\"%w\";\n", m->row);
 }
 
 /* REPLACE may have deleted the row that had this row number, and told no trigger. Of a row that was
@@ -270,30 +299,48 @@ static void stamp_displaced(sqlite3_str *s, const tide__model *m, const char *ne
         unless);
 }
 
-/* A device-owned row of another device is not ours to change: the statement fails before anything
- * is stamped. */
-static void refuse_foreign(sqlite3_str *s, const tide__model *m)
+static void stamp_gone(sqlite3_str *s, const tide__model *m, const char *next, const char *when)
 {
-    if (m->ownership == TIDE_DEVICE_OWNED) {
-        sqlite3_str_appendf(s,
-                            "  SELECT RAISE(ABORT, 'tidemark: %w belongs to another device') FROM "
-                            "\"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND key IS OLD.\"%w\" "
-                            "AND device <> 0;\n",
-                            m->resource, m->resource, m->row, m->key);
-    }
+    sqlite3_str_appendf(s,
+                        "  INSERT INTO \"tidemark_%w_gone\" SELECT OLD.\"%w\", %s, NULL, 0, 0 "
+                        "WHERE %s ON CONFLICT (key) DO UPDATE SET stamp = excluded.stamp, "
+                        "version = NULL, device = 0, source = 0;\n",
+                        m->resource, m->key, next, when);
 }
 
-/* Nor is a key whose row another device has deleted, or that REPLACE has just taken from it. */
-static void refuse_taken(sqlite3_str *s, const tide__model *m)
+/* Before the record of OLD gets another key. */
+static void refuse_foreign(sqlite3_str *s, const tide__model *m)
 {
-    if (m->ownership == TIDE_DEVICE_OWNED) {
-        sqlite3_str_appendf(s,
-                            "  SELECT RAISE(ABORT, 'tidemark: %w belongs to another device') WHERE "
-                            "EXISTS (SELECT 1 FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\" "
-                            "AND device <> 0) OR EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" WHERE "
-                            "row = NEW.\"%w\" AND key IS NEW.\"%w\" AND device <> 0);\n",
-                            m->resource, m->resource, m->key, m->resource, m->row, m->key);
-    }
+    sqlite3_str_appendf(s, "  SELECT ");
+    unless_foreign(s, m, NULL);
+    sqlite3_str_appendf(s, "1");
+    end_unless(s, m);
+    sqlite3_str_appendf(
+        s, " FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND key IS OLD.\"%w\";\n",
+        m->resource, m->row, m->key);
+}
+
+/* A key that lives has no tombstone. One that another device has deleted is not ours to take. */
+static void unstamp_gone(sqlite3_str *s, const tide__model *m)
+{
+    sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\" AND ",
+                        m->resource, m->key);
+    unless_foreign(s, m, NULL);
+    sqlite3_str_appendf(s, "1");
+    end_unless(s, m);
+    sqlite3_str_appendf(s, ";\n");
+}
+
+/* The record of OLD goes, unless a row has its number again. */
+static void unstamp_row(sqlite3_str *s, const tide__model *m)
+{
+    sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND ",
+                        m->resource, m->row);
+    unless_foreign(s, m, "OLD");
+    sqlite3_str_appendf(s, "NOT EXISTS (SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\")", m->table,
+                        m->row, m->row);
+    end_unless(s, m);
+    sqlite3_str_appendf(s, ";\n");
 }
 
 static void trigger_head(sqlite3_str *s, const tide__model *m, const char *name)
@@ -318,8 +365,8 @@ static char *row_alive(const tide__model *m)
 /* The old key belongs to no row: a trigger of somebody else may have put it back before ours. */
 static char *key_free(const tide__model *m)
 {
-    return sqlite3_mprintf(" AND NOT EXISTS (SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\")",
-                           m->table, m->key, m->key);
+    return sqlite3_mprintf("NOT EXISTS (SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\")", m->table,
+                           m->key, m->key);
 }
 
 static char *insert_trigger(const tide__model *m, const char *next)
@@ -333,11 +380,31 @@ static char *insert_trigger(const tide__model *m, const char *next)
     sqlite3_str_appendf(s, "INSERT ON");
     trigger_body(s, m, alive);
     sqlite3_free(alive);
-    refuse_taken(s, m);
+    stamp_row(s, m, next, "true");
+    unstamp_gone(s, m);
+    sqlite3_str_appendf(s, "END");
+    return sqlite3_str_finish(s);
+}
+
+/* The insert trigger leaves a record of another key alone, whichever of the two is first. */
+static char *displaced_trigger(const tide__model *m, const char *next)
+{
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    char *alive = row_alive(m);
+    if (alive == NULL) {
+        return sqlite3_str_finish(s);
+    }
+    trigger_head(s, m, "displaced");
+    sqlite3_str_appendf(
+        s,
+        "INSERT ON \"%w\" WHEN EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" WHERE row = "
+        "NEW.\"%w\" AND key IS NOT NEW.\"%w\") AND (SELECT applying FROM "
+        "tidemark_state) = 0%s\nBEGIN\n",
+        m->table, m->resource, m->row, m->key, alive);
+    sqlite3_free(alive);
     stamp_displaced(s, m, next, "");
-    stamp_row(s, m, next);
-    sqlite3_str_appendf(s, "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\nEND",
-                        m->resource, m->key);
+    restamp_row(s, m, next);
+    sqlite3_str_appendf(s, "END");
     return sqlite3_str_finish(s);
 }
 
@@ -361,8 +428,8 @@ static char *update_trigger(const tide__model *m, const char *next)
     if (same != NULL) {
         update_head(s, m);
         trigger_body(s, m, same);
-        refuse_foreign(s, m);
-        stamp_row(s, m, next);
+        restamp_row(s, m, next);
+        stamp_row(s, m, next, "changes() = 0");
         sqlite3_str_appendf(s, "END");
     }
     sqlite3_free(same);
@@ -374,30 +441,27 @@ static char *rekey_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
     char *alive = row_alive(m);
-    char *changed = key_free(m);
+    char *gone = key_free(m);
     char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
     char *condition =
         sqlite3_mprintf("%s AND (NEW.\"%w\" IS NOT OLD.\"%w\" OR NEW.\"%w\" <> OLD.\"%w\")", alive,
                         m->key, m->key, m->row, m->row);
     /* No list of columns: a row number also goes by the names rowid, oid and _rowid_. */
-    if (alive != NULL && changed != NULL && own != NULL && condition != NULL) {
+    if (alive != NULL && gone != NULL && own != NULL && condition != NULL) {
         trigger_head(s, m, "rekey");
         sqlite3_str_appendf(s, "UPDATE ON");
         trigger_body(s, m, condition);
         refuse_foreign(s, m);
-        refuse_taken(s, m);
         stamp_displaced(s, m, next, own);
-        stamp_gone(s, m, next, changed);
-        stamp_row(s, m, next);
-        sqlite3_str_appendf(
-            s,
-            "  DELETE FROM \"tidemark_%w_gone\" WHERE key = NEW.\"%w\";\n"
-            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND NOT EXISTS "
-            "(SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\");\nEND",
-            m->resource, m->key, m->resource, m->row, m->table, m->row, m->row);
+        stamp_gone(s, m, next, gone);
+        restamp_row(s, m, next);
+        stamp_row(s, m, next, "changes() = 0");
+        unstamp_row(s, m);
+        unstamp_gone(s, m);
+        sqlite3_str_appendf(s, "END");
     }
     sqlite3_free(alive);
-    sqlite3_free(changed);
+    sqlite3_free(gone);
     sqlite3_free(own);
     sqlite3_free(condition);
     return sqlite3_str_finish(s);
@@ -411,13 +475,9 @@ static char *delete_trigger(const tide__model *m, const char *next)
         trigger_head(s, m, "delete");
         sqlite3_str_appendf(s, "DELETE ON");
         trigger_body(s, m, "");
-        refuse_foreign(s, m);
         stamp_gone(s, m, next, gone);
-        sqlite3_str_appendf(
-            s,
-            "  DELETE FROM \"tidemark_%w_rows\" WHERE row = OLD.\"%w\" AND NOT EXISTS "
-            "(SELECT 1 FROM \"%w\" WHERE \"%w\" = OLD.\"%w\");\nEND",
-            m->resource, m->row, m->table, m->row, m->row);
+        unstamp_row(s, m);
+        sqlite3_str_appendf(s, "END");
     }
     sqlite3_free(gone);
     return sqlite3_str_finish(s);
@@ -642,6 +702,9 @@ int tide__capture_install(tide_sync *sync, const tide__model *m)
     }
     if (rc == TIDE_OK) {
         rc = tide__capture_trigger(sync, m, "insert", insert_trigger(m, next));
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__capture_trigger(sync, m, "displaced", displaced_trigger(m, next));
     }
     if (rc == TIDE_OK) {
         rc = make_update_trigger(sync, m, next);

@@ -5,7 +5,7 @@
  *     tidemark_m_rows (row, key, stamp, version, device, source)   by row number: each live row
  *     tidemark_m_gone (key, stamp, version, device, source)        by key: each deleted one
  *
- * and four triggers on T. `stamp` is the row's place in our feed; (version, device) says where and
+ * and five triggers on T. `stamp` is the row's place in our feed; (version, device) says where and
  * when it was last changed, version NULL meaning the stamp itself; `source` is the feed it came
  * from, 0 for us.
  *

@@ -340,6 +340,57 @@ START_TEST(a_replaced_row_is_gone_also_when_its_number_is_in_use_again)
 }
 END_TEST
 
+/* SQLite fires the trigger first that was made last, and a program may have dropped any of ours. */
+START_TEST(a_replaced_row_is_gone_whichever_trigger_is_first)
+{
+    run(_i == 0 ? "DROP TRIGGER tidemark_slot_insert" : "DROP TRIGGER tidemark_slot_displaced");
+    register_again();
+    run("INSERT INTO slot (uuid, place) VALUES ('a', 'p'), ('b', 'q')");
+    run("INSERT OR REPLACE INTO slot (id, uuid, place) VALUES (2, 'c', 'p')"); /* a and b are gone */
+    order_is("gone b|live c", "slot", "slot");
+    register_again();
+    order_is("gone b|live c|gone a", "slot", "slot");
+}
+END_TEST
+
+/* The conflict clause of a statement counts for what its triggers do as well: not for an upsert. */
+static const char *const clauses[] = {"",           " OR ABORT",   " OR FAIL",
+                                      " OR IGNORE", " OR REPLACE", " OR ROLLBACK"};
+
+START_TEST(conflict_clauses_do_not_reach_the_records)
+{
+    const char *clause = clauses[_i];
+
+    run("INSERT INTO item (uuid) VALUES ('a'), ('b')");
+    run("DELETE FROM item WHERE uuid = 'a'");
+    test_sql(writer, "INSERT%s INTO item (uuid) VALUES ('a')", clause);
+    feed_is("live b 1|live a 3");
+    test_sql(writer, "UPDATE%s item SET name = 'x' WHERE uuid = 'b'", clause);
+    feed_is("live a 3|live b 4");
+    /* what triggers were not told of left a record and a tombstone in the way */
+    run("UPDATE tidemark_state SET applying = 1; DELETE FROM item WHERE uuid = 'b'; "
+        "UPDATE tidemark_state SET applying = 0");
+    test_sql(writer, "INSERT%s INTO item (id, uuid) VALUES (2, 'b')", clause);
+    feed_is("live a 3|live b 5");
+    run("INSERT INTO tidemark_item_gone VALUES ('b', 1, 1, 0, 0)");
+    test_sql(writer, "UPDATE%s item SET uuid = 'c' WHERE uuid = 'b'", clause);
+    order_is("live a|gone b|live c", "item", "item");
+    test_text_is(shell, "b - 0 0", "SELECT key, version, device, source FROM tidemark_item_gone");
+}
+END_TEST
+
+START_TEST(a_change_of_a_row_without_a_record_gives_it_one)
+{
+    run("INSERT INTO item (uuid) VALUES ('a'), ('b')");
+    run("DELETE FROM tidemark_item_rows WHERE key = 'a'");
+    run("UPDATE item SET name = 'x' WHERE uuid = 'a'");
+    feed_is("live b 1|live a 2");
+    run("DELETE FROM tidemark_item_rows WHERE key = 'b'");
+    run("UPDATE item SET uuid = 'c' WHERE uuid = 'b'");
+    feed_is("live a 2|gone b 3|live c 4");
+}
+END_TEST
+
 START_TEST(keys_are_swapped)
 {
     write_through(_i);
@@ -1080,6 +1131,10 @@ int main(void)
     tcase_add_loop_test(test, a_row_replaced_for_a_second_unique_column_is_gone, 0, WRITERS);
     tcase_add_loop_test(test, a_replaced_row_is_gone_also_when_its_number_is_in_use_again, 0,
                         WRITERS);
+    tcase_add_loop_test(test, a_replaced_row_is_gone_whichever_trigger_is_first, 0, 2);
+    tcase_add_loop_test(test, conflict_clauses_do_not_reach_the_records, 0,
+                        (int)(sizeof clauses / sizeof *clauses));
+    tcase_add_test(test, a_change_of_a_row_without_a_record_gives_it_one);
     tcase_add_loop_test(test, keys_are_swapped, 0, WRITERS);
     tcase_add_loop_test(test, row_numbers_are_swapped, 0, WRITERS);
     tcase_add_loop_test(test, one_statement_gives_each_row_its_own_stamp, 0, WRITERS);
