@@ -34,40 +34,40 @@ typedef struct op {
         CLOSE
     } what;
     unsigned first, count;
-    tide_time after, upto;
     uint32_t durability;
+    tide_time after, upto;
 } op;
 
 static const op ops[] = {
     {.what = OPEN},
-    {MANY, 0, 1, TIDE_TIME_NONE, 10, TIDE_DURABLE},
-    {MANY, 0, 8, TIDE_TIME_NONE, 20, TIDE_DEFERRED},
+    {MANY, 0, 1, TIDE_DURABLE, TIDE_TIME_NONE, 10},
+    {MANY, 0, 8, TIDE_DEFERRED, TIDE_TIME_NONE, 20},
     {.what = BARRIER},
     {.what = FLUSH},
-    {MANY, 0, MARKS, TIDE_TIME_NONE, 30, TIDE_DURABLE}, /* the map grows */
-    {RANGE, 2, 1, 40, 50, TIDE_DURABLE},                /* a gap */
-    {RANGE, 2, 1, 10, 20, TIDE_DURABLE},                /* stale */
-    {RANGE, 2, 1, 20, 40, TIDE_DURABLE},
-    {SET, 3, 1, 0, 15, TIDE_DURABLE},
-    {SET, 4, 1, 0, TIDE_TIME_NONE, TIDE_DURABLE},
+    {MANY, 0, MARKS, TIDE_DURABLE, TIDE_TIME_NONE, 30}, /* the map grows */
+    {RANGE, 2, 1, TIDE_DURABLE, 40, 50},                /* a gap */
+    {RANGE, 2, 1, TIDE_DURABLE, 10, 20},                /* stale */
+    {RANGE, 2, 1, TIDE_DURABLE, 20, 40},
+    {SET, 3, 1, TIDE_DURABLE, 0, 15},
+    {SET, 4, 1, TIDE_DURABLE, 0, TIDE_TIME_NONE},
     {.what = EACH},
     {.what = MAX},
     {.what = STAT},
-    {MANY, 4, 10, TIDE_TIME_NONE, 60, TIDE_DEFERRED},
-    {MANY, 4, 4, 60, 70, TIDE_DEFERRED},
+    {MANY, 4, 10, TIDE_DEFERRED, TIDE_TIME_NONE, 60},
+    {MANY, 4, 4, TIDE_DEFERRED, 60, 70},
     {.what = EACH},
-    {MANY, 4, 10, TIDE_TIME_NONE, 80, TIDE_DEFERRED},
-    {REMOVE, 0, OF_FIRST_PEER, 0, TIDE_TIME_NONE, TIDE_DURABLE},
-    {MANY, 0, 12, TIDE_TIME_NONE, 90, TIDE_DEFERRED},
+    {MANY, 4, 10, TIDE_DEFERRED, TIDE_TIME_NONE, 80},
+    {REMOVE, 0, OF_FIRST_PEER, TIDE_DURABLE, 0, TIDE_TIME_NONE},
+    {MANY, 0, 12, TIDE_DEFERRED, TIDE_TIME_NONE, 90},
     {.what = STAT},
     {.what = CLOSE},
     {.what = OPEN},
     {.what = EACH},
     {.what = BARRIER},
-    {MANY, 6, 30, TIDE_TIME_NONE, 100, TIDE_DEFERRED},
+    {MANY, 6, 30, TIDE_DEFERRED, TIDE_TIME_NONE, 100},
     {.what = NO_BARRIER},
     {.what = SECOND},
-    {MANY, 20, 28, TIDE_TIME_NONE, 110, TIDE_DEFERRED},
+    {MANY, 20, 28, TIDE_DEFERRED, TIDE_TIME_NONE, 110},
     {.what = CLOSE},
 };
 
@@ -236,7 +236,7 @@ static int open_another(void)
 
 static int perform(const op *o)
 {
-    tide_step steps[MARKS];
+    tide_step steps[MARKS] = {{.device = device}};
     int rc = TIDE_OK;
 
     for (unsigned i = 0; i < o->count; i++) {

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,7 @@ static void try_all(const char *what, void (*fn)(void *ctx))
     int status;
 
     make_store();
+    (void)signal(SIGALRM, SIG_DFL); /* of the child; it is not Check's */
     found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(found, MAP_FAILED);
     status = test_child(fn, NULL);
