@@ -105,6 +105,13 @@ bool test_sanitized(void)
 #endif
 }
 
+uint64_t test_most(uint64_t most)
+{
+    const char *text = getenv("TIDEMARK_TEST_MOST");
+
+    return text == NULL ? most : strtoull(text, NULL, 10);
+}
+
 size_t test_entries(void)
 {
     DIR *folder = opendir(".");

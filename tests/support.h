@@ -39,6 +39,9 @@ void test_skipped(const char *test, const char *why);
 /* Whether the program is built with a sanitizer that needs the address space for itself. */
 bool test_sanitized(void);
 
+/* How many cases of a kind a test tries: TIDEMARK_TEST_MOST where that is set, 0 for all there are. */
+uint64_t test_most(uint64_t most);
+
 /* The number of entries of the working directory, without "." and "..". */
 size_t test_entries(void);
 

@@ -1,12 +1,32 @@
 /* sql.c - the few words of SQLite that adapter and engine share; see sql.h. */
 #include "adapter/sql.h"
 
+#include <errno.h>
+
 #include <tidemark/error.h>
 
 #include "base/alloc.h"
 
-static int code_of(int rc)
+/* A file that cannot be opened or made, though nobody forbids it. */
+static int code_of_unopened(int number)
 {
+    switch (number) {
+    case EMFILE:
+    case ENFILE:
+    case EINTR:
+    case EIO:
+        return TIDE_EIO;
+    case ENOSPC:
+    case EDQUOT:
+        return TIDE_ENOSPC;
+    default:
+        return TIDE_EACCES;
+    }
+}
+
+static int code_of(sqlite3 *db)
+{
+    int rc = sqlite3_extended_errcode(db);
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
         return TIDE_ENOMEM;
@@ -18,6 +38,7 @@ static int code_of(int rc)
     case SQLITE_IOERR:
         return rc == SQLITE_IOERR_NOMEM ? TIDE_ENOMEM : TIDE_EIO;
     case SQLITE_CANTOPEN:
+        return code_of_unopened(sqlite3_system_errno(db));
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_AUTH:
@@ -37,8 +58,7 @@ static int code_of(int rc)
 
 int tide__sql_fail(sqlite3 *db, const char *what, tide__detail *detail)
 {
-    return tide__fail(detail, code_of(sqlite3_extended_errcode(db)), "%s: %s", what,
-                      sqlite3_errmsg(db));
+    return tide__fail(detail, code_of(db), "%s: %s", what, sqlite3_errmsg(db));
 }
 
 int tide__sql_run(sqlite3 *db, const char *sql, tide__detail *detail)

@@ -45,13 +45,21 @@ static bool unsuitable(int fd)
     }
 }
 
-static bool read_at(int fd, void *buffer, size_t bytes, off_t at)
+/* How many bytes there are, at most as many as asked for; -1: errno says why nobody knows. */
+static ssize_t read_at(int fd, unsigned char *buffer, size_t bytes, off_t at)
 {
-    ssize_t got = 0;
-    do {
-        got = pread(fd, buffer, bytes, at);
-    } while (got < 0 && errno == EINTR);
-    return got == (ssize_t)bytes;
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t got = pread(fd, buffer + done, bytes - done, at + (off_t)done);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return got < 0 ? -1 : (ssize_t)done;
+        }
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
 }
 
 static int check_metas(int fd, const char *path, uint64_t *used_bytes, tide__detail *detail)
@@ -65,8 +73,10 @@ static int check_metas(int fd, const char *path, uint64_t *used_bytes, tide__det
         uint32_t page_size = 0;
         uint64_t last = 0;
         uint64_t txn = 0;
-        if (!read_at(fd, page, sizeof page, (off_t)i * PAGE_BYTES)) {
-            return tide__fail(detail, TIDE_EFORMAT, "%s: too short for a store", path);
+        ssize_t got = read_at(fd, page, sizeof page, (off_t)i * PAGE_BYTES);
+        if (got != (ssize_t)sizeof page) { /* that it cannot be read makes it no other file */
+            return got < 0 ? tide__fail_errno(detail, errno, path)
+                           : tide__fail(detail, TIDE_EFORMAT, "%s: too short for a store", path);
         }
         memcpy(&magic, page + META_AT_MAGIC, sizeof magic);
         memcpy(&version, page + META_AT_VERSION, sizeof version);
@@ -138,8 +148,12 @@ int tide__file_rewrite(const char *path, off_t pages, tide__detail *detail)
     if (fd < 0) {
         return tide__fail_errno(detail, errno, path);
     }
-    for (off_t i = 0; i < pages && read_at(fd, page, sizeof page, i * PAGE_BYTES); i++) {
-        ssize_t put = pwrite(fd, page, sizeof page, i * PAGE_BYTES);
+    for (off_t i = 0; i < pages; i++) {
+        ssize_t got = read_at(fd, page, sizeof page, i * PAGE_BYTES);
+        if (got >= 0 && got < (ssize_t)sizeof page) {
+            break; /* its end */
+        }
+        ssize_t put = got < 0 ? -1 : pwrite(fd, page, sizeof page, i * PAGE_BYTES);
         if (put != (ssize_t)sizeof page) { /* a short one: the disk is full */
             rc = tide__fail_errno(detail, put < 0 ? errno : ENOSPC, path);
             break;

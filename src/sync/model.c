@@ -485,9 +485,14 @@ int tide__model_head(tide_sync *sync, tide__model *m, tide_time *head, tide_time
     sqlite3_stmt *statement = m->statements[TIDE__HEAD];
     int rc = tide__sql_step(statement, &sync->detail);
     if (rc == TIDE_OK) {
+        int type = sqlite3_column_type(statement, 0);
         *head = sqlite3_column_int64(statement, 0);
         *pruned = sqlite3_column_int64(statement, 1);
         (void)sqlite3_reset(statement);
+        if (type != SQLITE_INTEGER && type != SQLITE_NULL) {
+            /* Anything else is above all numbers: the head, to which nobody would ever come. */
+            rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "%s: a stamp is no number", m->resource);
+        }
     }
     return rc;
 }

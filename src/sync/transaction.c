@@ -142,7 +142,7 @@ static void end_leftover(tide_sync *sync)
     if (sync->inside && sqlite3_get_autocommit(sync->db) == 0) {
         (void)tide__sql_done(sync->controls[TIDE__CONTROL_ROLLBACK], NULL);
     }
-    sync->inside = false;
+    sync->inside = sync->inside && sqlite3_get_autocommit(sync->db) == 0;
 }
 
 /* The level cannot change inside a transaction. */

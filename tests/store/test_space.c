@@ -4,12 +4,10 @@
 #include <tidemark/store.h>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,6 +16,7 @@
 #include <lmdb.h>
 
 #include "support.h"
+#include "support_disk.h"
 
 #define FILE_NAME "sync.mdb"
 #define KIB UINT64_C(1024)
@@ -530,83 +529,19 @@ END_TEST
 
 /* ---- a full disk -------------------------------------------------------------------------------- */
 
-static bool write_line(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-    if (fd >= 0)
-        close(fd);
-    return done;
-}
-
-/* Root of a user namespace of its own, where that is allowed. */
-static bool become_root_of_a_namespace(void)
-{
-    char uid_map[32], gid_map[32];
-
-    snprintf(uid_map, sizeof uid_map, "0 %lu 1", (unsigned long)getuid());
-    snprintf(gid_map, sizeof gid_map, "0 %lu 1", (unsigned long)getgid());
-    return unshare(CLONE_NEWUSER) == 0 && write_line("/proc/self/setgroups", "deny") &&
-           write_line("/proc/self/uid_map", uid_map) && write_line("/proc/self/gid_map", gid_map);
-}
-
-/* In a child with mounts of its own: an empty disk of that size as working directory. */
-static bool enter_small_disk(uint64_t bytes)
-{
-    char options[64];
-
-    child_assert(mkdir("disk", 0700) == 0);
-    if (geteuid() != 0 && !become_root_of_a_namespace())
-        return false;
-    if (unshare(CLONE_NEWNS) != 0)
-        return false;
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        return false;
-    snprintf(options, sizeof options, "size=%llu,nr_inodes=1000", (unsigned long long)bytes);
-    if (mount("tidemark-test", "disk", "tmpfs", 0, options) != 0)
-        return false;
-    child_assert(chdir("disk") == 0);
-    return true;
-}
-
-#define NO_DISK 77 /* status of a child that could not have one */
-
-static void set_ballast(uint64_t bytes)
-{
-    int fd = open("ballast", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    child_assert(fd >= 0);
-    child_assert(ftruncate(fd, 0) == 0);
-    child_assert(bytes == 0 || posix_fallocate(fd, 0, (off_t)bytes) == 0);
-    close(fd);
-}
-
-static void run_on_small_disk(const char *name, void (*fn)(void *ctx), void *ctx)
-{
-    int status = test_child(fn, ctx);
-
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_DISK) {
-        test_skipped(name, "a tmpfs of a given size cannot be mounted here");
-        return;
-    }
-    ck_assert_msg(!WIFSIGNALED(status), "the child died of signal %d", WTERMSIG(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 0);
-}
-
 static void child_opens_on_every_size(void *ctx)
 {
     static const uint64_t disk = 512 * KIB;
     bool opened = false;
 
     (void)ctx;
-    if (!enter_small_disk(disk))
-        _exit(NO_DISK);
+    if (!test_disk_enter(disk))
+        _exit(TEST_NO_DISK);
     for (uint64_t free_bytes = 0; free_bytes <= disk && !opened; free_bytes += 4 * KIB) {
         tide_store *store = (tide_store *)&store;
         int rc;
 
-        set_ballast(disk - free_bytes);
+        test_disk_ballast(disk - free_bytes);
         rc = tide_open(FILE_NAME, NULL, &store);
         if (rc == TIDE_OK) {
             opened = true;
@@ -623,7 +558,7 @@ static void child_opens_on_every_size(void *ctx)
         child_assert(store == NULL);
     }
     child_assert(opened);
-    set_ballast(0);
+    test_disk_ballast(0);
     {
         tide_store *store = NULL;
 
@@ -637,8 +572,8 @@ static void child_opens_on_every_size(void *ctx)
 
 START_TEST(opening_on_a_full_disk_is_an_error_and_no_crash)
 {
-    run_on_small_disk("opening_on_a_full_disk_is_an_error_and_no_crash", child_opens_on_every_size,
-                      NULL);
+    test_disk_run("opening_on_a_full_disk_is_an_error_and_no_crash", child_opens_on_every_size,
+                  NULL);
 }
 END_TEST
 
@@ -649,8 +584,8 @@ static void child_reopens_without_lock_file(void *ctx)
     bool opened = false;
 
     (void)ctx;
-    if (!enter_small_disk(disk))
-        _exit(NO_DISK);
+    if (!test_disk_enter(disk))
+        _exit(TEST_NO_DISK);
     {
         tide_store *store = NULL;
 
@@ -666,7 +601,7 @@ static void child_reopens_without_lock_file(void *ctx)
         int rc;
 
         child_assert(used + free_bytes <= disk);
-        set_ballast(disk - used - free_bytes);
+        test_disk_ballast(disk - used - free_bytes);
         rc = tide_open(FILE_NAME, NULL, &store);
         child_assert(rc == TIDE_OK || rc == TIDE_ENOSPC);
         if (rc != TIDE_OK) {
@@ -682,8 +617,8 @@ static void child_reopens_without_lock_file(void *ctx)
 
 START_TEST(opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash)
 {
-    run_on_small_disk("opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash",
-                      child_reopens_without_lock_file, NULL);
+    test_disk_run("opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash",
+                  child_reopens_without_lock_file, NULL);
 }
 END_TEST
 
@@ -718,9 +653,9 @@ static void child_fills_the_disk(void *ctx)
     uint64_t count;
 
     (void)ctx;
-    if (!enter_small_disk(disk))
-        _exit(NO_DISK);
-    set_ballast(256 * KIB);
+    if (!test_disk_enter(disk))
+        _exit(TEST_NO_DISK);
+    test_disk_ballast(256 * KIB);
     child_assert(tide_open(FILE_NAME, NULL, &store) == TIDE_OK);
     count = raise_until_full(store, 0);
     child_assert(count > 500);
@@ -740,7 +675,7 @@ static void child_fills_the_disk(void *ctx)
     child_assert(tide_get(store, device, peer, "pending-399", &mark) == TIDE_OK);
     child_assert(test_count_at(store, 0, count, 5) == count);
     /* and with room again everything goes on */
-    set_ballast(0);
+    test_disk_ballast(0);
     child_assert(tide_flush(store) == TIDE_OK);
     child_assert(tide_advance(store, ENTRY, 9) == TIDE_OK);
     child_assert(tide_stat(store, &info) == TIDE_OK);
@@ -754,7 +689,7 @@ static void child_fills_the_disk(void *ctx)
 
 START_TEST(a_disk_that_fills_up_loses_nothing)
 {
-    run_on_small_disk("a_disk_that_fills_up_loses_nothing", child_fills_the_disk, NULL);
+    test_disk_run("a_disk_that_fills_up_loses_nothing", child_fills_the_disk, NULL);
 }
 END_TEST
 
@@ -768,24 +703,24 @@ static void child_fills_the_disk_and_the_readers(void *ctx)
     uint64_t count;
 
     (void)ctx;
-    if (!enter_small_disk(disk))
-        _exit(NO_DISK);
-    set_ballast(256 * KIB);
+    if (!test_disk_enter(disk))
+        _exit(TEST_NO_DISK);
+    test_disk_ballast(256 * KIB);
     tide_options_init(&options);
     options.max_readers = 1;
     child_assert(tide_open(FILE_NAME, &options, &store) == TIDE_OK);
     child_assert(tide_get(store, ENTRY, &mark) == TIDE_ABSENT);
     count = raise_until_full(store, 0);
     child_assert(test_count_at(store, 0, count, 5) == count);
-    set_ballast(0);
+    test_disk_ballast(0);
     child_assert(tide_advance(store, ENTRY, 9) == TIDE_OK);
     tide_close(store);
 }
 
 START_TEST(a_disk_and_readers_that_fill_up_lose_nothing)
 {
-    run_on_small_disk("a_disk_and_readers_that_fill_up_lose_nothing",
-                      child_fills_the_disk_and_the_readers, NULL);
+    test_disk_run("a_disk_and_readers_that_fill_up_lose_nothing",
+                  child_fills_the_disk_and_the_readers, NULL);
 }
 END_TEST
 
@@ -796,8 +731,8 @@ static void child_reopens_a_full_disk(void *ctx)
     uint64_t count;
 
     (void)ctx;
-    if (!enter_small_disk(disk))
-        _exit(NO_DISK);
+    if (!test_disk_enter(disk))
+        _exit(TEST_NO_DISK);
     child_assert(tide_open(FILE_NAME, NULL, &store) == TIDE_OK);
     count = raise_until_full(store, 0);
     tide_close(store);
@@ -809,7 +744,7 @@ static void child_reopens_a_full_disk(void *ctx)
 
 START_TEST(a_store_on_a_full_disk_opens_again)
 {
-    run_on_small_disk("a_store_on_a_full_disk_opens_again", child_reopens_a_full_disk, NULL);
+    test_disk_run("a_store_on_a_full_disk_opens_again", child_reopens_a_full_disk, NULL);
 }
 END_TEST
 

@@ -1,0 +1,54 @@
+/* sound.c - the engine's own tables looked at when they are opened; see sound.h. */
+#include "sync/sound.h"
+
+#define COLUMNS_MOST 8
+
+/* The columns that hold a whole number, in tables with a row for a device, a resource or a life. */
+static const struct table {
+    const char *name;
+    const char *columns[COLUMNS_MOST];
+} tables[] = {
+    {"tidemark_state",
+     {"epoch", "floor", "applying", "recovering", "noted", "life", "shown", "until"}},
+    {"tidemark_devices", {"life"}},
+    {"tidemark_lives", {"life", "ended"}},
+    {"tidemark_resources", {"pruned", "summed", "count", "high", "low"}},
+    {"tidemark_peers", {"epoch", "since", "contact"}},
+    {"tidemark_reads",
+     {"epoch", "generation", "ifnull(bound, 0)", "ifnull(upto, 0)", "listing", "sweeping"}},
+    {"tidemark_levels", {"epoch", "life", "stamp"}},
+    {"tidemark_followed", {"life", "head", "source"}},
+};
+
+/* Each table's name, if a row of it is not as it should be. The smallest and the largest number
+ * stand for no time and for the end of all: neither is an epoch. */
+static char *unsound_sql(void)
+{
+    sqlite3_str *s = sqlite3_str_new(NULL);
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+        sqlite3_str_appendf(s, "SELECT '%s' FROM main.%s WHERE 0", tables[t].name, tables[t].name);
+        for (int c = 0; c < COLUMNS_MOST && tables[t].columns[c] != NULL; c++) {
+            sqlite3_str_appendf(s, " OR typeof(%s) <> 'integer'", tables[t].columns[c]);
+        }
+        sqlite3_str_appendall(s, " UNION ALL ");
+    }
+    sqlite3_str_appendf(
+        s, "SELECT 'tidemark_state' FROM main.tidemark_state WHERE epoch IN (%lld - 1, %lld)",
+        -INT64_MAX, INT64_MAX);
+    return sqlite3_str_finish(s);
+}
+
+int tide__sound(tide_sync *sync)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare_made(sync->db, unsound_sql(), &statement, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, &sync->detail);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "%s holds what is no number or no time",
+                        (const char *)sqlite3_column_text(statement, 0));
+    }
+    (void)sqlite3_finalize(statement);
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}

@@ -1,0 +1,46 @@
+/* sides.h - two databases, "a.db" and "b.db", with two models, captured and synced over a pipe: the
+ * marks of a are in LMDB, those of b in SQLite. For children: what may not fail is told by
+ * child_assert.
+ */
+#ifndef TIDEMARK_TESTS_FAILING_SIDES_H
+#define TIDEMARK_TESTS_FAILING_SIDES_H
+
+#include <sqlite3.h>
+
+#include <tidemark/tidemark.h>
+
+#include "support.h"
+
+#define SIDES_PAGE_ROWS 3
+#define SIDES_MODELS 2
+
+extern const tide_model
+    sides_models[SIDES_MODELS]; /* place, device-owned; item, shared, of a place */
+
+typedef struct side {
+    const char *name;
+    uuid_t device;
+    tide_sync *sync;
+    tide_watermarks *marks;
+    tide_store *store; /* a's marks */
+    sqlite3 *marks_db; /* b's */
+    char opening[256]; /* the reason of a failure */
+} side;
+
+extern side side_a, side_b;
+
+/* Makes both databases, each with a row that is there before its capture. */
+void sides_make(void);
+
+/* Opens both, or none. What is random, and what time it is, is the same after each sides_make. */
+int sides_open(void);
+int sides_close(void); /* TIDE_OK */
+
+/* A whole exchange in new sessions. TIDE_OK: both end complete; TIDE_CONFLICT: one says that rows
+ * differ; TIDE_GAP: one says that it is not complete; an error of either. */
+int sides_sync(void);
+
+/* What a query gives, rows and columns joined; to be freed. */
+char *sides_query(sqlite3 *db, const char *sql);
+
+#endif
