@@ -48,7 +48,7 @@ enum {
     TIDE__STAMP_GONE,
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
-    TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, */
+    TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, and whether anything has changed, */
     TIDE__SUM_NEW,  /* the records behind a stamp, */
     TIDE__SUM_WAS,  /* and what changed ones were then; */
     TIDE__SUM_KEEP, /* both go when the sum is kept anew */
@@ -93,6 +93,7 @@ typedef struct tide__parent {
     char *column;
     char *resource;
     bool no_index;
+    sqlite3_stmt *reach; /* cascade.h: how far its sweeps have got; NULL before the first */
 } tide__parent;
 
 typedef struct tide__model {
