@@ -25,81 +25,15 @@
 
 #include <tidemark/tidemark.h>
 
-#include "bench.h"
+#include "entries.h"
 
-#define COLUMNS 6
 #define SECOND INT64_C(1000000000)
 
-static void check(const char *what, int rc)
-{
-    if (rc < 0) {
-        engine_failed("engine", what, tide_strerror(rc));
-    }
-}
-
-static tide_library *open_library(const char *path, const unsigned char *id)
-{
-    tide_library *library = NULL;
-    tide_library_options options;
-    tide_sync_options sync;
-    tide_options store;
-    tide_library_options_init(&options);
-    tide_sync_options_init(&sync);
-    tide_options_init(&store);
-    store.durability = TIDE_DEFERRED;
-    options.flags = TIDE_CREATE_LIBRARY;
-    options.sync = &sync;
-    options.store = &store;
-    sync.library = id;
-    check("open", tide_library_open(path, &options, &library));
-    return library;
-}
-
-static tide_value text_value(const char *text)
-{
-    return (tide_value){.type = TIDE_STRING, .bytes = (uint32_t)strlen(text), .data = text};
-}
-
 /* ---- the tax ------------------------------------------------------------------------------------ */
-
-/* One change of an entry, with its texts. */
-typedef struct entry {
-    tide_change change;
-    tide_value values[COLUMNS];
-    char key[40];
-    char name[32];
-} entry;
 
 typedef enum way { WITHOUT, TIDEMARK, PLAN, WAYS } way;
 
 static const char *const way_names[WAYS] = {"without", "tidemark-deferred", "sqlite-plan"};
-
-static void make_entries(entry *entries, size_t count, const unsigned char *peer, uint64_t *seed,
-                         tide_time from)
-{
-    for (size_t i = 0; i < count; i++) {
-        entry *e = &entries[i];
-        uint64_t a = random_next(seed);
-        uint64_t b = random_next(seed);
-        (void)snprintf(e->key, sizeof e->key, "%08x-%04x-4%03x-a%03x-%012" PRIx64,
-                       (unsigned)(a >> 32), (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
-                       (unsigned)(b >> 52), b & UINT64_C(0xffffffffffff));
-        (void)snprintf(e->name, sizeof e->name, "file-%zu.txt", i);
-        e->values[0] = text_value("4f2c6a52-65cf-4d63-a4ee-7d1ff6ed8a0f");
-        e->values[1] = text_value("d0a2c1de-3a55-4c3b-8b0e-0f8f1a3f5a11");
-        e->values[2] = text_value(e->name);
-        e->values[3] = text_value("file");
-        e->values[4] = (tide_value){.type = TIDE_INTEGER, .integer = (int64_t)(a & 0xfffff)};
-        e->values[5] = text_value("2026-01-01T00:00:00.000000000Z");
-        e->change = (tide_change){.size = sizeof e->change,
-                                  .resource = "entry",
-                                  .version = from + (tide_time)i,
-                                  .key = text_value(e->key),
-                                  .values = e->values,
-                                  .value_count = COLUMNS};
-        uuid_copy(e->change.version_device, peer);
-    }
-}
 
 /* Both ways end with their rows on disk. */
 static void flush_rows(const char *folder)
@@ -137,14 +71,14 @@ static double apply_all(trial *t)
     for (size_t i = 0; i < t->count; i += t->batch) {
         const tide_change *batch = t->changes + i;
         size_t some = t->count - i < t->batch ? t->count - i : t->batch;
-        check("apply",
-              tide_sync_apply_state_changes(sync, t->mark.peer, batch, some,
-                                            t->class == D2 ? TIDE_DURABLE : TIDE_DEFERRED, NULL));
+        engine_check("apply", tide_sync_apply_state_changes(
+                                  sync, t->mark.peer, batch, some,
+                                  t->class == D2 ? TIDE_DURABLE : TIDE_DEFERRED, NULL));
         if (t->how == TIDEMARK) {
             tide_time upto = batch[some - 1].version;
             int64_t before = now_ns();
-            check("mark",
-                  tide_sync_update_state_watermark(sync, t->mark.peer, "entry", at, upto, SECOND));
+            engine_check("mark", tide_sync_update_state_watermark(sync, t->mark.peer, "entry", at,
+                                                                  upto, SECOND));
             t->marks_ns += now_ns() - before;
             at = upto;
         }
@@ -155,7 +89,7 @@ static double apply_all(trial *t)
     flush_rows(t->folder);
     if (t->how == TIDEMARK) {
         int64_t before = now_ns();
-        check("flush", tide_flush(tide_library_store(t->library)));
+        engine_check("flush", tide_flush(tide_library_store(t->library)));
         t->marks_ns += now_ns() - before;
     }
     return (double)(now_ns() - began) / (double)t->count;
@@ -233,47 +167,6 @@ void case_tax(bench *b)
 
 /* ---- a first sync ------------------------------------------------------------------------------- */
 
-static void run_sql(sqlite3 *db, const char *sql)
-{
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-        engine_failed("engine", sql, sqlite3_errmsg(db));
-    }
-}
-
-#define INSERT_ENTRY                                                                               \
-    "INSERT INTO entries (uuid, location_uuid, parent_uuid, name, kind, size, mtime)"              \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-
-/* Writes the entries with one prepared statement, `batch` to a transaction; nanoseconds a row. */
-static double insert_all(sqlite3 *db, const entry *entries, size_t count, size_t batch)
-{
-    sqlite3_stmt *insert = NULL;
-    int64_t began = now_ns();
-    if (sqlite3_prepare_v2(db, INSERT_ENTRY, -1, &insert, NULL) != SQLITE_OK) {
-        engine_failed("engine", "insert", sqlite3_errmsg(db));
-    }
-    for (size_t i = 0; i < count; i++) {
-        const tide_value *values = entries[i].values;
-        if (i % batch == 0) {
-            run_sql(db, i == 0 ? "BEGIN" : "COMMIT; BEGIN");
-        }
-        (void)sqlite3_bind_text(insert, 1, entries[i].key, -1, SQLITE_STATIC);
-        for (int c = 0; c < COLUMNS; c++) {
-            if (values[c].type == TIDE_INTEGER) {
-                (void)sqlite3_bind_int64(insert, c + 2, values[c].integer);
-            } else {
-                (void)sqlite3_bind_text(insert, c + 2, values[c].data, -1, SQLITE_STATIC);
-            }
-        }
-        if (sqlite3_step(insert) != SQLITE_DONE || sqlite3_reset(insert) != SQLITE_OK) {
-            engine_failed("engine", "insert", sqlite3_errmsg(db));
-        }
-    }
-    run_sql(db, "COMMIT");
-    (void)sqlite3_finalize(insert);
-    return (double)(now_ns() - began) / (double)count;
-}
-
 /* The rows alone: the table of entries, WAL, NORMAL, nothing that captures. */
 static double insert_sample(const bench *b, const entry *entries, size_t count, size_t batch)
 {
@@ -285,11 +178,7 @@ static double insert_sample(const bench *b, const entry *entries, size_t count, 
     if (sqlite3_open(file, &db) != SQLITE_OK) {
         engine_failed("engine", "open", file);
     }
-    run_sql(
-        db,
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-        "CREATE TABLE entries (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE,"
-        " location_uuid TEXT, parent_uuid TEXT, name TEXT, kind TEXT, size INTEGER, mtime TEXT)");
+    bench_sql_run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" CREATE_ENTRIES);
     double ns = insert_all(db, entries, count, batch);
     (void)sqlite3_close(db);
     return ns;
@@ -304,13 +193,13 @@ static double sync_sample(const bench *b, tide_library *a, const unsigned char *
     fresh_folder(b, "sync-b", path);
     tide_library *to_library = open_library(path, id);
     int64_t began = now_ns();
-    check("session", tide_session_open(tide_library_sync(a), NULL, &from));
-    check("session", tide_session_open(tide_library_sync(to_library), NULL, &to));
-    check("pipe", tide_pipe_open(from, NULL, &link));
-    check("sync", tide_sync_exchange_watermarks_and_catchup(to, tide_pipe_transport(link)));
+    engine_check("session", tide_session_open(tide_library_sync(a), NULL, &from));
+    engine_check("session", tide_session_open(tide_library_sync(to_library), NULL, &to));
+    engine_check("pipe", tide_pipe_open(from, NULL, &link));
+    engine_check("sync", tide_sync_exchange_watermarks_and_catchup(to, tide_pipe_transport(link)));
     double ns = (double)(now_ns() - began) / (double)count;
     tide_resource_info info = {.size = sizeof info};
-    check("count", tide_sync_resource_info(tide_library_sync(to_library), "entry", &info));
+    engine_check("count", tide_sync_resource_info(tide_library_sync(to_library), "entry", &info));
     if (info.rows != count) {
         engine_failed("engine", "sync", "rows are missing");
     }

@@ -29,6 +29,8 @@ const bench_case cases[] = {
      "them in both, the plan's in the class of the rows",
      case_tax},
     {"sync", "a first sync of 100 thousand rows, against an INSERT loop", case_sync},
+    {"capture", "what capture adds to inserts, updates and deletes of a program", case_capture},
+    {"cost", "memory of a first sync, processor time of one with nothing to do, digests", case_cost},
     {NULL, NULL, NULL},
 };
 

@@ -15,6 +15,9 @@
 /* The monotonic clock. */
 int64_t now_ns(void);
 
+/* Processor time of this process. */
+int64_t cpu_ns(void);
+
 typedef struct spread {
     double values[RUNS_MAX];
     size_t count;

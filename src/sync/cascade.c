@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "sync/capture.h"
 #include "sync/transaction.h"
+#include "sync/trigger.h"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS main.tidemark_swept (\n"
@@ -112,7 +112,7 @@ static int install_one(tide_sync *sync, const tide__model *m, size_t i)
     }
     name[sizeof name - 2] = (char)('0' + i);
     int rc = m->parents[i].no_index ? TIDE_OK : make_index(sync, &r);
-    return rc == TIDE_OK ? tide__capture_trigger(sync, m, name, trigger_sql(&r, i)) : rc;
+    return rc == TIDE_OK ? tide__trigger_replace(sync, m, name, trigger_sql(&r, i)) : rc;
 }
 
 int tide__cascade_install(tide_sync *sync, const tide__model *m)
@@ -138,10 +138,9 @@ typedef struct reach {
     sqlite3_int64 gone_head, live_head;
 } reach;
 
-static int find_reach(tide_sync *sync, const relation *r, reach *out)
+static int prepare_reach(tide_sync *sync, const relation *r, sqlite3_stmt **out)
 {
-    sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare_made(
+    return tide__sql_prepare_made(
         sync->db,
         sqlite3_mprintf("SELECT ifnull(s.gone, 0), ifnull(s.live, 0), "
                         "ifnull((SELECT max(stamp) FROM main.\"tidemark_%w_gone\"), 0), "
@@ -149,15 +148,21 @@ static int find_reach(tide_sync *sync, const relation *r, reach *out)
                         "FROM (SELECT 1) LEFT JOIN main.tidemark_swept s "
                         "ON s.resource = %Q AND s.parent = %Q",
                         r->parent->resource, r->child->resource, r->child->resource, r->column),
-        &statement, &sync->detail);
+        out, &sync->detail);
+}
+
+/* At the end of each round, so the statement is kept. */
+static int find_reach(tide_sync *sync, const relation *r, sqlite3_stmt **statement, reach *out)
+{
+    int rc = *statement == NULL ? prepare_reach(sync, r, statement) : TIDE_OK;
     if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
+        rc = tide__sql_step(*statement, &sync->detail);
     }
     if (rc == TIDE_OK) {
-        *out = (reach){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1),
-                       sqlite3_column_int64(statement, 2), sqlite3_column_int64(statement, 3)};
+        *out = (reach){sqlite3_column_int64(*statement, 0), sqlite3_column_int64(*statement, 1),
+                       sqlite3_column_int64(*statement, 2), sqlite3_column_int64(*statement, 3)};
+        (void)sqlite3_reset(*statement);
     }
-    (void)sqlite3_finalize(statement);
     return rc;
 }
 
@@ -220,12 +225,12 @@ static int look(tide_sync *sync, bool *due, uint64_t *counts)
 {
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < sync->model_count; i++) {
-        const tide__model *m = sync->models[i];
+        tide__model *m = sync->models[i];
         for (size_t j = 0; rc == TIDE_OK && j < m->parent_count; j++) {
             relation r;
             reach at;
             (void)find_relation(sync, m, j, &r); /* it was there when `m` was registered */
-            rc = find_reach(sync, &r, &at);
+            rc = find_reach(sync, &r, &m->parents[j].reach, &at);
             bool new = rc == TIDE_OK && (at.gone < at.gone_head || at.live < at.live_head);
             *due = *due || new;
             if (new &&counts != NULL) {

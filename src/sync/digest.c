@@ -153,7 +153,11 @@ int tide__digest_read(tide_sync *sync, tide__model *m, tide__digest *out, uint64
     *out = (tide__digest){(uint64_t)sqlite3_column_int64(kept, 1),
                           (uint64_t)sqlite3_column_int64(kept, 2),
                           (uint64_t)sqlite3_column_int64(kept, 3)};
+    bool current = sqlite3_column_int(kept, 4) == 0;
     (void)sqlite3_reset(kept);
+    if (current) {
+        return TIDE_OK;
+    }
     rc = walk(sync, m->statements[TIDE__SUM_WAS], subtract, out, changed);
     return rc == TIDE_OK ? walk(sync, added, add, out, changed) : rc;
 }

@@ -1,7 +1,8 @@
 /* engine.h - the inside of a tide_sync, shared by the modules of the engine.
  *
  *     transaction  the connection, its transactions, and when their rows are on disk
- *     capture      the tables and triggers that stamp every change
+ *     capture      the records and tombstones that stamp every change
+ *     trigger      what writes them, in plain SQL
  *     cascade      rows that go with the row they refer to
  *     model        what is registered: names checked, statements prepared, order
  *     feed         reading a range of our own feed
@@ -51,7 +52,7 @@ enum {
     TIDE__STAMP_GONE,
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
-    TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, */
+    TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, and whether anything has changed, */
     TIDE__SUM_NEW,  /* the records behind a stamp, */
     TIDE__SUM_WAS,  /* and what changed ones were then; */
     TIDE__SUM_KEEP, /* both go when the sum is kept anew */
@@ -99,6 +100,7 @@ typedef struct tide__parent {
     char *column;
     char *resource;
     bool no_index;
+    sqlite3_stmt *reach; /* cascade.h: how far its sweeps have got; NULL before the first */
 } tide__parent;
 
 typedef struct tide__model {

@@ -162,6 +162,7 @@ void tide__model_free(tide__model *m)
     for (size_t i = 0; i < m->parent_count; i++) {
         tide__free(m->parents[i].column);
         tide__free(m->parents[i].resource);
+        (void)sqlite3_finalize(m->parents[i].reach);
     }
     tide__free(m->resource);
     tide__free(m->table);
@@ -378,9 +379,12 @@ static char *digest_sql(const tide__model *m, int which)
     const char *r = m->resource;
     switch (which) {
     case TIDE__SUM_KEPT:
-        return sqlite3_mprintf("SELECT summed, count, high, low FROM main.tidemark_resources "
-                               "WHERE resource = %Q",
-                               r);
+        return sqlite3_mprintf("SELECT summed, count, high, low, "
+                               "EXISTS (SELECT 1 FROM main.\"tidemark_%w_was\") OR "
+                               "EXISTS (SELECT 1 FROM main.\"tidemark_%w_rows\" "
+                               "WHERE stamp > summed) "
+                               "FROM main.tidemark_resources WHERE resource = %Q",
+                               r, r, r);
     case TIDE__SUM_NEW:
         return sqlite3_mprintf("SELECT key, ifnull(version, stamp), device FROM "
                                "main.\"tidemark_%w_rows\" WHERE stamp > ?1",
