@@ -1,6 +1,7 @@
 /* fs.c - the model of a file system after a power cut; see fs.h. */
 #include "fs.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,8 +183,9 @@ static size_t page_end(const file *g, uint64_t end)
 
 static void set_dirty(file *g, uint64_t at, uint64_t end, bool dirty)
 {
-    for (size_t i = page_begin(at), last = page_end(g, end); i < last; i++) {
-        g->sectors[i].dirty = dirty;
+    sector *sectors = g->sectors;
+    for (size_t i = page_begin(at), last = page_end(g, end); sectors != NULL && i < last; i++) {
+        sectors[i].dirty = dirty;
     }
 }
 
@@ -232,6 +234,7 @@ static void add_content(sector *s, uint64_t op, const unsigned char *bytes, bool
 /* `bytes` lie in the recording, and stay there; NULL are the zeros of a truncation. */
 static void write_file(file *g, uint64_t op, uint64_t at, const unsigned char *bytes, uint64_t size)
 {
+    assert(size == 0 || g->sectors != NULL); /* its length was added before */
     for (uint64_t done = 0; done < size;) {
         sector *s = &g->sectors[(at + done) / FS_SECTOR];
         uint64_t in = (at + done) % FS_SECTOR;

@@ -166,9 +166,8 @@ void campaign_kills(place *p, const campaign_options *o, totals *sum)
             for (round = first; going && round < first + 100 && campaign_lasts(o, round); round++) {
                 going = kill_once(p, v, s, o->seed + round, sum) || o->keep_going;
             }
-            (void)printf("%s seed %llu: %llu kills\n", v->name,
-                         (unsigned long long)(o->seed + first),
-                         (unsigned long long)(sum->kills - before));
+            (void)printf("%s seed %llu: %llu kills\n", v->name, (unsigned long long)o->seed + first,
+                         (unsigned long long)sum->kills - before);
             (void)fflush(stdout);
         }
     }

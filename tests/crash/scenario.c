@@ -20,60 +20,59 @@
 #define ADVANCE "@tidemark advance @folder/marks.mdb " IDS " "
 #define NS "1970-01-01T00:00:00.00000000"
 
-#define TWO_LIBRARIES                                                                              \
-    {                                                                                              \
-        {"+k 6", NULL}, {"+j 3", NULL}, {"+x 4", NULL}, {"@tidemark init @folder/A", "A.made 1"},  \
-            {"@tidemark index @folder/A @source/A", "A.k @k"},                                     \
-            {"@tidemark sync @folder/A @folder/B", "B.made 1"},                                    \
-            {"@tidemark index @folder/B @source/B", "B.j @j"},                                     \
-        {                                                                                          \
-            "@tidemark sync @folder/A @folder/B", "B.k @k"                                         \
-        }                                                                                          \
-    }
+/* clang-format off */
+#define TWO_LIBRARIES {                                                                            \
+    {"+k 6", NULL, 0}, {"+j 3", NULL, 0}, {"+x 4", NULL, 0},                                       \
+    {"@tidemark init @folder/A", "A.made 1", 0},                                                   \
+    {"@tidemark index @folder/A @source/A", "A.k @k", 0},                                          \
+    {"@tidemark sync @folder/A @folder/B", "B.made 1", 0},                                         \
+    {"@tidemark index @folder/B @source/B", "B.j @j", 0},                                          \
+    {"@tidemark sync @folder/A @folder/B", "B.k @k", 0}}
+/* clang-format on */
 
 static const scenario scenarios[] = {
     {.name = "marks",
      .what = "an engine over the store: durable and deferred marks, flushes, a barrier",
-     .steps = {{"@work marks @folder @seed @steps @mistake", NULL}},
-     .again = {{"@work marks @folder 7@seed 9", NULL}},
+     .steps = {{"@work marks @folder @seed @steps @mistake", NULL, 0}},
+     .again = {{"@work marks @folder 7@seed 9", NULL, 0}},
      .check = check_marks},
     {.name = "program",
-     .what = "tidemark advance, set and rm on a store, a process for each",
-     .steps = {{ADVANCE "bare-one --after none " NS "5Z", "mark.bare-one 5"},
-               {ADVANCE "bare-two --after none " NS "3Z", "mark.bare-two 3"},
-               {ADVANCE "bare-one --after " NS "5Z " NS "8Z", "mark.bare-one 8"},
-               {ADVANCE "bare-gone --after none " NS "8Z", NULL},
-               {"@tidemark rm @folder/marks.mdb " IDS " bare-gone --yes", NULL},
-               {ADVANCE "bare-two --after " NS "3Z " NS "9Z", "mark.bare-two 9"}},
-     .again = {{ADVANCE "bare-last --after none " NS "4Z", "mark.bare-last 4"}},
+     .what = "tidemark advance and rm on a store, a process for each",
+     .steps = {{ADVANCE "bare-one --after none " NS "5Z", "mark.bare-one 5", 0},
+               {ADVANCE "bare-two --after none " NS "3Z", "mark.bare-two 3", 0},
+               {ADVANCE "bare-one --after " NS "5Z " NS "8Z", "mark.bare-one 8", 0},
+               {ADVANCE "bare-gone --after none " NS "8Z", NULL, 0},
+               {"@tidemark rm @folder/marks.mdb " IDS " bare-gone --yes", NULL, 0},
+               {ADVANCE "bare-two --after " NS "3Z " NS "9Z", "mark.bare-two 9", 0}},
+     .again = {{ADVANCE "bare-last --after none " NS "4Z", "mark.bare-last 4", 0}},
      .check = check_marks},
     {.name = "create",
      .what = "tidemark init: a library from nothing",
-     .steps = {{"@tidemark init @folder/A", "A.made 1"}},
+     .steps = {{"@tidemark init @folder/A", "A.made 1", 0}},
      .again = {{"@tidemark init @folder/A", "A.made 1", 1}},
      .check = check_libraries},
     {.name = "sync",
      .what = "tidemark index, sync and prune of two libraries, in both roles",
      .prepare = TWO_LIBRARIES,
-     .steps = {{"+k @steps", NULL},
-               {"+x 5", NULL},
-               {"@tidemark index @folder/A @source/A", "A.k @k"},
-               {"@tidemark sync @folder/A @folder/B --page-rows @rows", "B.k @k"},
-               {"-x", NULL},
-               {"+j 9", NULL},
-               {"@tidemark index @folder/A @source/A", NULL},
-               {"@tidemark index @folder/B @source/B", "B.j @j"},
-               {"@tidemark sync @folder/B @folder/A --page-rows @rows", "A.j @j"},
-               {"@tidemark prune @folder/A", NULL}},
-     .again = {{"@tidemark index @folder/A @source/A", "A.k @k"},
-               {"@tidemark index @folder/B @source/B", "B.j @j"},
-               {"@tidemark sync @folder/A @folder/B --page-rows @rows", "B.k @k"}},
+     .steps = {{"+k @steps", NULL, 0},
+               {"+x 5", NULL, 0},
+               {"@tidemark index @folder/A @source/A", "A.k @k", 0},
+               {"@tidemark sync @folder/A @folder/B --page-rows @rows", "B.k @k", 0},
+               {"-x", NULL, 0},
+               {"+j 9", NULL, 0},
+               {"@tidemark index @folder/A @source/A", NULL, 0},
+               {"@tidemark index @folder/B @source/B", "B.j @j", 0},
+               {"@tidemark sync @folder/B @folder/A --page-rows @rows", "A.j @j", 0},
+               {"@tidemark prune @folder/A", NULL, 0}},
+     .again = {{"@tidemark index @folder/A @source/A", "A.k @k", 0},
+               {"@tidemark index @folder/B @source/B", "B.j @j", 0},
+               {"@tidemark sync @folder/A @folder/B --page-rows @rows", "B.k @k", 0}},
      .check = check_libraries},
     {.name = "library",
      .what = "a program with two libraries open: writes, syncs, checkpoints, closes",
      .prepare = TWO_LIBRARIES,
-     .steps = {{"@work library @folder @seed 5", NULL}},
-     .again = {{"@work library @folder 7@seed 2", NULL}},
+     .steps = {{"@work library @folder @seed 5", NULL, 0}},
+     .again = {{"@work library @folder 7@seed 2", NULL, 0}},
      .check = check_libraries},
 };
 
@@ -199,7 +198,7 @@ static bool touch_files(place *p, char letter, int count, bool present)
 /* Runs one step; returns its status. */
 static int run_step(const setting *s, const step *one, tape *t)
 {
-    char words[WORDS_MAX][WORD_BYTES];
+    char words[WORDS_MAX][WORD_BYTES] = {""};
     char *argv[WORDS_MAX + 1] = {NULL};
     char mark[64];
     place *p = s->place;
@@ -224,7 +223,7 @@ static int run_step(const setting *s, const step *one, tape *t)
         status = 0;
     }
     if (status == 0 && one->mark != NULL) {
-        char parts[WORDS_MAX][WORD_BYTES];
+        char parts[WORDS_MAX][WORD_BYTES] = {""};
         (void)make_words(s, one->mark, parts);
         (void)snprintf(mark, sizeof mark, "%.40s %.20s", parts[0], parts[1]);
         if (t == NULL) {
