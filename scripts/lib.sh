@@ -26,6 +26,20 @@ install_packages()
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
 }
 
+# memory_folder - makes a new folder in memory, where a flush costs nothing, if there is room for what tests write;
+# else where TMPDIR says. To be removed by whoever asks. What is durable the tests prove by the order of calls.
+memory_folder()
+{
+    room=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
+    if [ "${room:-0}" -ge 2097152 ] && [ -w /dev/shm ]; then
+        folder=$(mktemp -d /dev/shm/tidemark-XXXXXX)
+    else
+        folder=$(mktemp -d "${TMPDIR:-/tmp}/tidemark-XXXXXX")
+    fi
+    chmod 711 "$folder" # a test may become another user
+    echo "$folder"
+}
+
 # build PRESET - configures and builds it, warnings being errors.
 build()
 {

@@ -36,13 +36,14 @@ static int read_line(char line[LINE_MAX_BYTES + 1])
         if (length == 0 && is_blank((char)byte)) {
             continue;
         }
-        if (byte == '\0') {
-            answer = LINE_HAS_NUL;
-        } else if (length == LINE_MAX_BYTES) {
+        if (length == LINE_MAX_BYTES) {
             answer = LINE_TOO_LONG;
-        } else {
-            line[length++] = (char)byte;
+            continue;
         }
+        if (byte == '\0') {
+            answer = LINE_HAS_NUL; /* and is kept: a '#' behind it makes no comment */
+        }
+        line[length++] = (char)byte;
     }
     line[length] = '\0';
     if (byte == EOF && ferror(stdin)) {

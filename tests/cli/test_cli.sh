@@ -246,6 +246,9 @@ stat"
 expect 'a line that is too long, and one after it' 0 'error the line is longer than 4096 bytes
 1' '' sh -c '"$0" shell s | sed "s/{.*\"marks\":\"0\".*}/1/"' "$program"
 
+expect 'a NUL byte makes no comment of what follows' 0 'error the line has a NUL byte' '' \
+    sh -c 'printf "\\0# not a comment\\n# a comment\\n" | "$0" shell s' "$program"
+
 # ---- files that are no stores, outputs that take nothing -------------------------------------------------
 
 echo 'this is no store' >junk

@@ -1,0 +1,95 @@
+/* fuzz_shell.c - lines of `tidemark shell`. Each command line is answered by exactly one line, as
+ * text or as JSON, whatever stands in it; and the store is sound afterwards. */
+#include "fuzz/fuzz.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/detail.h"
+#include "cli/cli.h"
+#include "store/walker.h"
+
+#define PATH "s.mdb"
+#define LOCK "s.mdb-lock"
+
+/* How many of the lines want an answer: all but blank ones, comments, and what follows `quit`. */
+static size_t count_commands(const char *text, size_t size)
+{
+    size_t commands = 0;
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        size_t next = end == NULL ? size : (size_t)(end - text) + 1;
+        size_t last = end == NULL ? size : next - 1;
+        while (at < last && strchr(" \t\r", text[at]) != NULL && text[at] != '\0') {
+            at++;
+        }
+        commands += at < last && text[at] != '#';
+        at = next;
+    }
+    return commands;
+}
+
+/* The answers to `input`; to be freed. */
+static char *answers_to(const char *input, size_t size, bool json, size_t *answers_size, int *rc)
+{
+    cli_call call = {.command = &cli_command_shell, .operands = {PATH}, .operand_count = 1};
+    FILE *in = stdin;
+    FILE *out = stdout;
+    char *answers = NULL;
+    call.json = json;
+    stdin = fmemopen((void *)(uintptr_t)input, size, "r");
+    stdout = open_memstream(&answers, answers_size);
+    fuzz_require(stdin != NULL && stdout != NULL);
+    *rc = cli_command_shell.run(&call);
+    fuzz_require(fclose(stdout) == 0 && fclose(stdin) == 0);
+    stdin = in;
+    stdout = out;
+    return answers;
+}
+
+static size_t count_answers(const char *text, size_t size, bool json)
+{
+    size_t lines = 0;
+    fuzz_require(size == 0 || text[size - 1] == '\n');
+    for (const char *at = text; at < text + size; lines++) {
+        const char *end = memchr(at, '\n', size - (size_t)(at - text));
+        fuzz_require(end != NULL);
+        if (json) {
+            json_t *object = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
+            fuzz_require(object != NULL);
+            json_decref(object);
+        } else {
+            for (const char *byte = at; byte < end; byte++) {
+                fuzz_require((unsigned char)*byte >= 0x20 && *byte != 0x7f);
+            }
+        }
+        at = end + 1;
+    }
+    return lines;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    tide__detail detail;
+    size_t answers_size = 0;
+    int rc = 0;
+    if (size < 2) {
+        return 0;
+    }
+    bool json = data[0] % 2 != 0;
+    const char *text = (const char *)data + 1;
+    size--;
+    (void)unlink(PATH);
+    (void)unlink(LOCK);
+    char *answers = answers_to(text, size, json, &answers_size, &rc);
+    size_t commands = count_commands(text, size);
+    size_t lines = count_answers(answers, answers_size, json);
+    fuzz_require(rc == CLI_YES);
+    fuzz_require(lines == commands || (lines < commands && memmem(text, size, "quit", 4) != NULL));
+    free(answers);
+    int fd = open(PATH, O_RDONLY);
+    fuzz_require(fd >= 0 && tide__file_verify(fd, PATH, &detail) == TIDE_OK && close(fd) == 0);
+    return 0;
+}
