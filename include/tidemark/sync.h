@@ -312,6 +312,11 @@ typedef struct tide_resource_info {
 
 TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out);
 
+/* How many rows and deletions of our feed of a resource lie behind a stamp (TIDE_TIME_NONE: all):
+ * what a peer has not, whose ack that stamp is. Counted from an index. TIDE_OK; TIDE_EMODEL. */
+TIDE_API int tide_sync_rows_behind(tide_sync *sync, const char *resource, tide_time stamp,
+                                   uint64_t *out);
+
 /* What two devices with the same rows of a resource have in common: how many are alive, and a sum
  * over keys and versions in which the order does not matter. Sessions compare it by themselves. */
 typedef struct tide_digest {

@@ -129,8 +129,8 @@ static tide_time least_ack(const cli_snapshot *snapshot, const char *resource)
     tide_time least = TIDE_TIME_MAX;
 
     for (size_t i = 0; i < snapshot->peer_count; i++) {
-        const tide_mark *ack = cli_snapshot_ack(snapshot, snapshot->peers[i].peer.device, resource);
-        tide_time watermark = ack != NULL ? ack->watermark : TIDE_TIME_NONE;
+        const cli_mark *ack = cli_snapshot_ack(snapshot, snapshot->peers[i].peer.device, resource);
+        tide_time watermark = ack != NULL ? ack->mark.watermark : TIDE_TIME_NONE;
 
         least = watermark < least ? watermark : least;
     }
@@ -169,9 +169,9 @@ static void print_all_held(cli_call *call, const cli_snapshot *snapshot)
 
         for (size_t j = 0; r->info.tombstones > 0 && j < snapshot->peer_count; j++) {
             const cli_peer *p = &snapshot->peers[j];
-            const tide_mark *ack = cli_snapshot_ack(snapshot, p->peer.device, r->name);
+            const cli_mark *ack = cli_snapshot_ack(snapshot, p->peer.device, r->name);
 
-            if ((ack != NULL ? ack->watermark : TIDE_TIME_NONE) != least) {
+            if ((ack != NULL ? ack->mark.watermark : TIDE_TIME_NONE) != least) {
                 continue;
             }
             if (!header_printed) {

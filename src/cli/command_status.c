@@ -113,27 +113,26 @@ static void print_marks(cli_call *call, const cli_snapshot *snapshot)
 /* ---- what the peers have --------------------------------------------------------------------- */
 
 static void print_ack_json(cli_call *call, tide_time now, const cli_peer *peer,
-                           const cli_resource *resource, const tide_mark *ack)
+                           const cli_resource *resource, const cli_mark *ack)
 {
-    uint64_t count = 0;
-    json_t *behind = cli_behind(resource, ack, &count) ? cli_json_count(count) : json_null();
-    json_t *age = ack != NULL ? cli_json_signed(cli_age_ns(now, ack->watermark)) : json_null();
+    json_t *behind = cli_json_count(cli_behind(resource, ack));
+    json_t *age = ack != NULL ? cli_json_signed(cli_age_ns(now, ack->mark.watermark)) : json_null();
 
     cli_print_json(
-        call, json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "type", "ack", "peer",
-                        cli_json_uuid(peer->peer.device), "resource", resource->name, "watermark",
-                        cli_json_time(ack != NULL ? ack->watermark : TIDE_TIME_NONE), "updated_at",
-                        cli_json_time(ack != NULL ? ack->updated_at : TIDE_TIME_NONE), "age_ns",
-                        age, "behind", behind));
+        call,
+        json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "type", "ack", "peer",
+                  cli_json_uuid(peer->peer.device), "resource", resource->name, "watermark",
+                  cli_json_time(ack != NULL ? ack->mark.watermark : TIDE_TIME_NONE), "updated_at",
+                  cli_json_time(ack != NULL ? ack->mark.updated_at : TIDE_TIME_NONE), "age_ns", age,
+                  "behind", behind));
 }
 
 static void print_ack(cli_call *call, tide_time now, const cli_peer *peer,
-                      const cli_resource *resource, const tide_mark *ack)
+                      const cli_resource *resource, const cli_mark *ack)
 {
     char device[CLI_UUID_TEXT];
     char watermark[TIDE_TIME_TEXT] = "-";
     char age[CLI_AGE_TEXT] = "-";
-    char behind[CLI_COUNT_TEXT];
 
     if (call->json) {
         print_ack_json(call, now, peer, resource, ack);
@@ -141,11 +140,11 @@ static void print_ack(cli_call *call, tide_time now, const cli_peer *peer,
     }
     cli_uuid_text(peer->peer.device, device);
     if (ack != NULL) {
-        tide_time_format(ack->watermark, watermark);
-        cli_age_text(cli_age_ns(now, ack->watermark), age);
+        tide_time_format(ack->mark.watermark, watermark);
+        cli_age_text(cli_age_ns(now, ack->mark.watermark), age);
     }
-    cli_behind_text(resource, ack, behind);
-    cli_print(call, "%-36s %-14s %-30s %10s  %s\n", device, resource->name, watermark, age, behind);
+    cli_print(call, "%-36s %-14s %-30s %10s  %" PRIu64 "\n", device, resource->name, watermark, age,
+              cli_behind(resource, ack));
 }
 
 static void print_acks(cli_call *call, const cli_snapshot *snapshot)

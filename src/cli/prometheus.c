@@ -160,12 +160,12 @@ static void print_marks(const page *p, const cli_marks *marks, const char *name,
     }
 }
 
-static void print_complete(const page *p)
+static void print_behind(const page *p)
 {
     const cli_snapshot *s = p->snapshot;
 
-    cli_metric(p->call, "tidemark_peer_complete", "gauge",
-               "1 if the peer has told that it has every row of this device, else 0.");
+    cli_metric(p->call, "tidemark_peer_behind_rows", "gauge",
+               "Rows and deletions here that the peer has not acknowledged.");
     for (size_t i = 0; i < s->peer_count; i++) {
         const unsigned char *device = s->peers[i].peer.device;
         char peer[CLI_UUID_TEXT];
@@ -175,11 +175,9 @@ static void print_complete(const page *p)
             const cli_resource *r = &s->resources[j];
             const cli_label labels[CLI_LABELS_MAX] = {
                 {"device", p->device}, {"peer", peer}, {"resource", r->name}};
-            uint64_t behind = 0;
-            bool complete = cli_behind(r, cli_snapshot_ack(s, device, r->name), &behind);
 
-            cli_sample_count(p->call, "tidemark_peer_complete", labels,
-                             complete && behind == 0 ? 1 : 0);
+            cli_sample_count(p->call, "tidemark_peer_behind_rows", labels,
+                             cli_behind(r, cli_snapshot_ack(s, device, r->name)));
         }
     }
 }
@@ -198,5 +196,5 @@ void cli_snapshot_print_metrics(const cli_library *library, const cli_snapshot *
                 "When that mark was last written.", true);
     print_marks(&p, &snapshot->acks, "tidemark_ack_timestamp_seconds",
                 "Stamp here up to which the peer has told that it has everything.", false);
-    print_complete(&p);
+    print_behind(&p);
 }

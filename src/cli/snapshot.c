@@ -138,43 +138,22 @@ static int read_mark(void *ctx, const uuid_t device, const uuid_t peer, const ch
     return 0;
 }
 
-const tide_mark *cli_snapshot_ack(const cli_snapshot *snapshot, const uuid_t peer,
-                                  const char *resource)
+const cli_mark *cli_snapshot_ack(const cli_snapshot *snapshot, const uuid_t peer,
+                                 const char *resource)
 {
     for (size_t i = 0; i < snapshot->acks.count; i++) {
         const cli_mark *ack = &snapshot->acks.items[i];
 
         if (uuid_compare(ack->peer, peer) == 0 && strcmp(ack->resource, resource) == 0) {
-            return &ack->mark;
+            return ack;
         }
     }
     return NULL;
 }
 
-bool cli_behind(const cli_resource *resource, const tide_mark *ack, uint64_t *count)
+uint64_t cli_behind(const cli_resource *resource, const cli_mark *ack)
 {
-    const tide_resource_info *info = &resource->info;
-
-    *count = 0;
-    if (info->head == TIDE_TIME_NONE || (ack != NULL && ack->watermark >= info->head)) {
-        return true;
-    }
-    if (ack == NULL) {
-        *count = info->rows + info->tombstones;
-        return true;
-    }
-    return false;
-}
-
-void cli_behind_text(const cli_resource *resource, const tide_mark *ack, char text[CLI_COUNT_TEXT])
-{
-    uint64_t count;
-
-    if (cli_behind(resource, ack, &count)) {
-        snprintf(text, CLI_COUNT_TEXT, "%" PRIu64, count);
-    } else {
-        snprintf(text, CLI_COUNT_TEXT, "some");
-    }
+    return ack != NULL ? ack->behind : resource->info.rows + resource->info.tombstones;
 }
 
 /* ---- parked rows ----------------------------------------------------------------------------- */
@@ -262,6 +241,20 @@ static int read_marks(const cli_library *library, cli_snapshot *snapshot)
     return fail_walk(library, rc, true);
 }
 
+/* Of resources that are known here; of another nothing is behind. */
+static int count_behind(const cli_library *library, cli_snapshot *snapshot)
+{
+    int rc = TIDE_OK;
+
+    for (size_t i = 0; rc == TIDE_OK && i < snapshot->acks.count; i++) {
+        cli_mark *ack = &snapshot->acks.items[i];
+
+        rc = tide_sync_rows_behind(library->sync, ack->resource, ack->mark.watermark, &ack->behind);
+        rc = rc == TIDE_EMODEL ? TIDE_OK : rc;
+    }
+    return fail_walk(library, rc, false);
+}
+
 int cli_snapshot_take(const cli_library *library, cli_snapshot *out)
 {
     reading r = {.library = library, .snapshot = out};
@@ -283,7 +276,10 @@ int cli_snapshot_take(const cli_library *library, cli_snapshot *out)
         return fail_walk(library, rc, false);
     }
     rc = read_names(library, out);
-    return rc == CLI_YES ? read_marks(library, out) : rc;
+    if (rc == CLI_YES) {
+        rc = read_marks(library, out);
+    }
+    return rc == CLI_YES ? count_behind(library, out) : rc;
 }
 
 static void free_marks(cli_marks *marks)

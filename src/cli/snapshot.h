@@ -29,6 +29,7 @@ typedef struct cli_mark {
     uuid_t peer;
     char *resource;
     tide_mark mark;
+    uint64_t behind; /* an ack: rows and deletions behind it */
 } cli_mark;
 
 typedef struct cli_marks {
@@ -65,16 +66,11 @@ int cli_snapshot_take(const cli_library *library, cli_snapshot *out);
 void cli_snapshot_free(cli_snapshot *snapshot);
 
 /* Where the peer's marks on our feed stand; NULL: it has told of none. */
-const tide_mark *cli_snapshot_ack(const cli_snapshot *snapshot, const uuid_t peer,
-                                  const char *resource);
+const cli_mark *cli_snapshot_ack(const cli_snapshot *snapshot, const uuid_t peer,
+                                 const char *resource);
 
-/* How many rows and deletions lie behind an ack, which may be NULL. false: some, and the library
- * does not tell how many. */
-bool cli_behind(const cli_resource *resource, const tide_mark *ack, uint64_t *count);
-
-/* The largest text may have CLI_COUNT_TEXT bytes with its NUL. */
-#define CLI_COUNT_TEXT 24
-void cli_behind_text(const cli_resource *resource, const tide_mark *ack, char text[CLI_COUNT_TEXT]);
+/* How many rows and deletions lie behind an ack, which may be NULL. */
+uint64_t cli_behind(const cli_resource *resource, const cli_mark *ack);
 
 json_t *cli_peer_object(const cli_peer *peer, tide_time now);
 

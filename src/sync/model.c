@@ -467,6 +467,11 @@ static char *statement_sql(const tide__model *m, int which)
         return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
                                "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
                                m->table, r);
+    case TIDE__BEHIND:
+        return sqlite3_mprintf(
+            "SELECT (SELECT count(*) FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1) + "
+            "(SELECT count(*) FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1)",
+            r, r);
     default:
         return digest_sql(m, which);
     }

@@ -568,6 +568,25 @@ int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource
     return rc;
 }
 
+int tide_sync_rows_behind(tide_sync *sync, const char *resource, tide_time stamp, uint64_t *out)
+{
+    tide__model *m = NULL;
+    int rc = out == NULL ? TIDE_EINVAL : named(sync, resource, &m);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    sqlite3_stmt *behind = m->statements[TIDE__BEHIND];
+    if (sqlite3_bind_int64(behind, 1, stamp) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, "SQLite", &sync->detail);
+    }
+    rc = tide__sql_step(behind, &sync->detail);
+    if (rc == TIDE_OK) {
+        *out = (uint64_t)sqlite3_column_int64(behind, 0);
+        (void)sqlite3_reset(behind);
+    }
+    return rc;
+}
+
 int tide_sync_digest(tide_sync *sync, const char *resource, tide_digest *out)
 {
     tide__model *m = NULL;

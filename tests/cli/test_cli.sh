@@ -633,7 +633,7 @@ UUID entry_metadata -                                       -  0' '' \
 tidemark index one few >/dev/null
 expect 'and has not' 0 '"resource":"device","behind":"0"
 "resource":"location","behind":"0"
-"resource":"entry","behind":null
+"resource":"entry","behind":"1"
 "resource":"tag","behind":"0"
 "resource":"entry_tag","behind":"0"
 "resource":"entry_metadata","behind":"0"' '' \
@@ -1002,15 +1002,15 @@ tidemark_mark_updated_timestamp_seconds{device="UUID",peer="UUID",resource="devi
 # HELP tidemark_ack_timestamp_seconds Stamp here up to which the peer has told that it has everything.
 # TYPE tidemark_ack_timestamp_seconds gauge
 tidemark_ack_timestamp_seconds{device="UUID",peer="UUID",resource="device"} SECONDS
-# HELP tidemark_peer_complete 1 if the peer has told that it has every row of this device, else 0.
-# TYPE tidemark_peer_complete gauge
-tidemark_peer_complete{device="UUID",peer="UUID",resource="device"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="location"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="entry"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="volume"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="tag"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="entry_tag"} 1
-tidemark_peer_complete{device="UUID",peer="UUID",resource="entry_metadata"} 1' '' \
+# HELP tidemark_peer_behind_rows Rows and deletions here that the peer has not acknowledged.
+# TYPE tidemark_peer_behind_rows gauge
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="device"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="location"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="entry"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="volume"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="tag"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="entry_tag"} 0
+tidemark_peer_behind_rows{device="UUID",peer="UUID",resource="entry_metadata"} 0' '' \
     sh -c '"$0" status "q\"" --prometheus >metrics.txt; rc=$?
         # marks are in order of UUIDs; the one that is known comes first
         grep -v "^tidemark_mark_" metrics.txt >rest.txt

@@ -990,6 +990,24 @@ START_TEST(the_engine_counts_what_is_there)
 }
 END_TEST
 
+START_TEST(what_lies_behind_a_stamp_is_counted)
+{
+    uint64_t behind = 9;
+
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "item", TIDE_TIME_NONE, &behind), TIDE_OK);
+    ck_assert_uint_eq(behind, 0);
+    run("INSERT INTO item (uuid) VALUES ('a'), ('b'), ('c'); DELETE FROM item WHERE uuid = 'b'");
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "item", TIDE_TIME_NONE, &behind), TIDE_OK);
+    ck_assert_uint_eq(behind, 3);
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "item", TEST_START, &behind), TIDE_OK);
+    ck_assert_uint_eq(behind, 2); /* c, and that b is gone */
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "item", TEST_START + 3, &behind), TIDE_OK);
+    ck_assert_uint_eq(behind, 0);
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "other", 0, &behind), TIDE_EMODEL);
+    ck_assert_int_eq(tide_sync_rows_behind(side.sync, "item", 0, NULL), TIDE_EINVAL);
+}
+END_TEST
+
 /* ---- names and keys ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -1168,6 +1186,7 @@ int main(void)
     tcase_add_test(test, names_elsewhere_on_the_connection_do_not_matter);
     tcase_add_test(test, a_rename_of_the_table_by_its_owner_leaves_the_triggers_working);
     tcase_add_test(test, the_engine_counts_what_is_there);
+    tcase_add_test(test, what_lies_behind_a_stamp_is_counted);
     tcase_add_test(test, closing_the_engine_goes_on_capturing);
 
     test = test_case(suite, "names and keys");
