@@ -2,10 +2,12 @@
 #define _GNU_SOURCE 1
 #include <tidemark/error.h>
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/detail.h"
 #include "support.h"
 
 /* Written out once more, so that a changed header cannot change both sides. */
@@ -86,6 +88,20 @@ START_TEST(other_numbers_are_unknown)
 }
 END_TEST
 
+START_TEST(errno_has_codes)
+{
+    static const int codes[][2] = {
+        {EINVAL, TIDE_EINVAL},  {ENAMETOOLONG, TIDE_EINVAL}, {ENOMEM, TIDE_ENOMEM},
+        {ENOSPC, TIDE_ENOSPC},  {EDQUOT, TIDE_ENOSPC},       {EACCES, TIDE_EACCES},
+        {EPERM, TIDE_EACCES},   {EROFS, TIDE_EACCES},        {ENOENT, TIDE_ENOENT},
+        {ENOTDIR, TIDE_ENOENT}, {EBUSY, TIDE_EBUSY},         {EAGAIN, TIDE_EBUSY},
+        {EIO, TIDE_EIO},        {ENXIO, TIDE_EIO},           {0, TIDE_EIO}};
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        ck_assert_int_eq(tide__code_of_errno(codes[i][0]), codes[i][1]);
+}
+END_TEST
+
 START_TEST(the_version_is_that_of_the_header)
 {
     char text[32];
@@ -106,6 +122,7 @@ int main(void)
     tcase_add_test(test, every_code_is_pinned_here);
     tcase_add_test(test, the_sentences_are_those_of_the_header);
     tcase_add_test(test, other_numbers_are_unknown);
+    tcase_add_test(test, errno_has_codes);
     tcase_add_test(test, the_version_is_that_of_the_header);
     return test_run(suite);
 }

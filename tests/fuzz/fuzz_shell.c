@@ -49,23 +49,27 @@ static char *answers_to(const char *input, size_t size, bool json, size_t *answe
     return answers;
 }
 
+static void check_answer(const char *line, size_t length, bool json)
+{
+    if (json) {
+        json_t *value = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+        fuzz_require(value != NULL);
+        json_decref(value);
+    }
+    for (size_t i = 0; i < length; i++) {
+        fuzz_require((unsigned char)line[i] >= 0x20 && line[i] != 0x7f);
+    }
+}
+
 static size_t count_answers(const char *text, size_t size, bool json)
 {
     size_t lines = 0;
-    fuzz_require(size == 0 || text[size - 1] == '\n');
-    for (const char *at = text; at < text + size; lines++) {
-        const char *end = memchr(at, '\n', size - (size_t)(at - text));
+    for (size_t at = 0; at < size; lines++) {
+        const char *end = memchr(text + at, '\n', size - at);
         fuzz_require(end != NULL);
-        if (json) {
-            json_t *object = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
-            fuzz_require(object != NULL);
-            json_decref(object);
-        } else {
-            for (const char *byte = at; byte < end; byte++) {
-                fuzz_require((unsigned char)*byte >= 0x20 && *byte != 0x7f);
-            }
-        }
-        at = end + 1;
+        size_t length = (size_t)(end - text) - at;
+        check_answer(text + at, length, json);
+        at += length + 1;
     }
     return lines;
 }

@@ -354,6 +354,49 @@ START_TEST(values_of_all_types_are_kept)
 }
 END_TEST
 
+static int append_key(void *ctx, const tide_parked *row)
+{
+    static const char *const types[] = {"null", "integer", "real", "text", "blob"};
+
+    sqlite3_str_appendf(ctx, "%s ", types[row->key.type]);
+    return 0;
+}
+
+/* A column without a type keeps keys as they are; both sides count them the same, long ones too. */
+START_TEST(keys_of_all_types_are_kept)
+{
+    static const char keys[] =
+        PLACE "CREATE TABLE item (id INTEGER PRIMARY KEY, uuid NOT NULL UNIQUE, name, size, local);"
+              "CREATE TABLE gate (shut); INSERT INTO gate VALUES (1);";
+    tide_digest of_a, of_b;
+    sqlite3_str *types = sqlite3_str_new(NULL);
+    char *text;
+
+    test_clock_install();
+    test_side_open_as(&a, 1, keys, models, 2);
+    test_side_open_as(&b, 2, keys, models, 2);
+    test_sql(b.db, "CREATE TRIGGER gate_i BEFORE INSERT ON item WHEN (SELECT shut FROM gate) "
+                   "BEGIN SELECT RAISE(ABORT, 'shut'); END");
+    test_sql(a.db, "INSERT INTO item (uuid) VALUES (1), (1.5), ('1'), (x'31'), "
+                   "(printf('%%.99c1', 'k')), (printf('%%.99c2', 'k'))");
+    test_sync(&a, &b);
+    ck_assert_int_eq(tide_sync_parked(b.sync, append_key, types), TIDE_OK);
+    text = sqlite3_str_finish(types);
+    ck_assert_str_eq(text, "integer real text text text blob ");
+    sqlite3_free(text);
+
+    test_sql(b.db, "UPDATE gate SET shut = 0");
+    test_sync(&a, &b);
+    parked_are(&b, "");
+    test_text_is(b.db, "integer 1|real 1.5|text 1|blob 31",
+                 "SELECT typeof(uuid), uuid FROM item WHERE length(uuid) < 10 ORDER BY uuid");
+    ck_assert_int_eq(tide_sync_digest(a.sync, "item", &of_a), TIDE_OK);
+    ck_assert_int_eq(tide_sync_digest(b.sync, "item", &of_b), TIDE_OK);
+    ck_assert_uint_eq(of_b.rows, 6);
+    ck_assert_mem_eq(&of_a, &of_b, sizeof of_a);
+}
+END_TEST
+
 START_TEST(it_outlives_the_engine)
 {
     open_both(GATE);
@@ -515,6 +558,7 @@ int main(void)
     tcase_add_test(test, a_parent_goes_after_its_child);
     tcase_add_test(test, one_that_would_fail_at_commit_stays_parked);
     tcase_add_test(test, values_of_all_types_are_kept);
+    tcase_add_test(test, keys_of_all_types_are_kept);
     tcase_add_test(test, it_outlives_the_engine);
     tcase_add_test(test, the_application_may_ask_for_a_try);
     tcase_add_test(test, a_pass_goes_on_while_rows_fit);
