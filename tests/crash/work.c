@@ -229,7 +229,7 @@ static int run_threads(const char *name, int count)
     static feed feeds[THREADS_MAX];
     pthread_t threads[THREADS_MAX];
     for (int i = 0; i < count; i++) {
-        char one[24];
+        char one[32];
         (void)snprintf(one, sizeof one, "%.12s-%d", name, i);
         open_feed(&feeds[i], one);
         if (pthread_create(&threads[i], NULL, run_thread, &feeds[i]) != 0) {
