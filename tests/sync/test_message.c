@@ -19,11 +19,23 @@
 /* Packs one message from words: numbers, "1.5f", nil, true, false, 'text', x'hex', [ ... ]; LIB and
  * DEV are the library and a device, STR64 and STR65 texts of that many letters, ext is an
  * extension, {} a map. */
+/* strcspn, which a sanitizer that is strict with strings lets read on to the end. */
+static size_t length_until(const char *p, const char *ends)
+{
+    size_t length = 0;
+
+    while (p[length] != '\0' && strchr(ends, p[length]) == NULL)
+        length++;
+    return length;
+}
+
 static const char *pack_words(tide__buffer *out, const char *p);
 
 static const char *skip_blanks(const char *p)
 {
-    return p + strspn(p, " \n");
+    while (*p == ' ' || *p == '\n')
+        p++;
+    return p;
 }
 
 static const char *pack_array(tide__buffer *out, const char *p)
@@ -102,18 +114,19 @@ static const char *pack_words(tide__buffer *out, const char *p)
     if (*p == '[')
         return pack_array(out, p + 1);
     if (*p == '\'') {
-        length = strcspn(p + 1, "'");
+        length = length_until(p + 1, "'");
         tide__pack_text(&packer, p + 1, length);
         return p + length + 2;
     }
     if (*p == 'x' && p[1] == '\'') {
-        length = strcspn(p + 2, "'");
+        length = length_until(p + 2, "'");
         pack_hex(&packer, p + 2, length);
         return p + length + 3;
     }
-    length = strcspn(p, " \n[]");
+    length = length_until(p, " \n[]");
     test_require(length > 0 && length < sizeof word);
-    snprintf(word, sizeof word, "%.*s", (int)length, p);
+    memcpy(word, p, length);
+    word[length] = '\0';
     pack_word(out, word);
     return p + length;
 }
