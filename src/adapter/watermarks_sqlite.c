@@ -69,6 +69,7 @@ typedef struct sqlite_watermarks {
     sqlite3_stmt *statements[STATEMENTS];
     tide_barrier_fn *barrier;
     void *barrier_ctx;
+    bool leftover; /* memory was too short to take our last transaction back */
     tide__detail detail;
 } sqlite_watermarks;
 
@@ -77,9 +78,21 @@ static sqlite_watermarks *self_of(tide_watermarks *marks)
     return (sqlite_watermarks *)marks;
 }
 
+/* Nobody, our own reading included, may see what was not acknowledged, or add to it. */
+static int take_back(sqlite_watermarks *self, tide__detail *detail)
+{
+    int rc = TIDE_OK;
+    if (self->leftover && sqlite3_get_autocommit(self->db) == 0) {
+        rc = tide__sql_run(self->db, "ROLLBACK", detail);
+    }
+    self->leftover = self->leftover && sqlite3_get_autocommit(self->db) == 0;
+    return self->leftover ? rc : TIDE_OK;
+}
+
 static void close_handle(tide_watermarks *marks)
 {
     sqlite_watermarks *self = self_of(marks);
+    (void)take_back(self, NULL);
     for (int i = 0; i < STATEMENTS; i++) {
         (void)sqlite3_finalize(self->statements[i]);
     }
@@ -145,7 +158,10 @@ static int get(tide_watermarks *marks, const uuid_t owner, const uuid_t about, c
     sqlite_watermarks *self = self_of(marks);
     sqlite3_stmt *statement = self->statements[GET];
     tide_mark mark;
-    int rc = bind_name(self, statement, owner, about, resource);
+    int rc = take_back(self, &self->detail);
+    if (rc == TIDE_OK) {
+        rc = bind_name(self, statement, owner, about, resource);
+    }
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &self->detail);
     }
@@ -172,8 +188,11 @@ static int list(sqlite_watermarks *self, const unsigned char *about, tide_waterm
 {
     /* A statement for each walk, because the callback may walk too. */
     sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare(self->db, about == NULL ? list_all_sql : list_peer_sql, &statement,
+    int rc = take_back(self, &self->detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_prepare(self->db, about == NULL ? list_all_sql : list_peer_sql, &statement,
                                &self->detail);
+    }
     if (rc == TIDE_OK) {
         rc = bind_name(self, statement, self->base.device, about, NULL);
     }
@@ -233,6 +252,10 @@ static int begin(sqlite_watermarks *self, bool *nested)
             return tide__fail(&self->detail, rc, "the barrier failed: %s", tide_strerror(rc));
         }
     }
+    int rc = take_back(self, &self->detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
     *nested = sqlite3_get_autocommit(self->db) == 0;
     return tide__sql_run(self->db, *nested ? "SAVEPOINT tidemark_watermarks" : "BEGIN IMMEDIATE",
                          &self->detail);
@@ -245,11 +268,12 @@ static int end(sqlite_watermarks *self, bool nested, int answer)
         answer = tide__sql_run(self->db, nested ? "RELEASE tidemark_watermarks" : "COMMIT",
                                &self->detail);
     }
-    if (answer != TIDE_OK) {
+    if (answer != TIDE_OK && nested) {
         (void)tide__sql_run(self->db,
-                            nested ? "ROLLBACK TO tidemark_watermarks; RELEASE tidemark_watermarks"
-                                   : "ROLLBACK",
-                            NULL);
+                            "ROLLBACK TO tidemark_watermarks; RELEASE tidemark_watermarks", NULL);
+    } else if (answer != TIDE_OK) {
+        self->leftover = true;
+        (void)take_back(self, NULL);
     }
     return answer;
 }
