@@ -115,9 +115,10 @@ _tidemark_operand()
 {
     case $command:${#operands[@]} in
     help:0) _tidemark_offer_words "${commands[@]}" ;;
-    init:0 | index:[01] | sync:[01] | status:0 | watch:0 | verify:0 | peers:0 | prune:0 | accept:0)
+    init:0 | index:[01] | sync:[01] | status:0 | watch:0 | peers:0 | prune:0 | accept:0)
         compopt -o dirnames
         ;;
+    verify:0 | backup:[01] | restore:[01] | repair:0 | export:0 | import:[01]) compopt -o default ;;
     ls:0 | get:0 | advance:0 | set:0 | rm:0 | stat:0 | shell:0) compopt -o default ;;
     get:1 | advance:1 | set:1 | rm:1) _tidemark_offer < <(_tidemark_field device) ;;
     get:2 | advance:2 | set:2 | rm:2) _tidemark_offer < <(_tidemark_field peer) ;;
@@ -140,7 +141,8 @@ _tidemark_value()
 
 _tidemark()
 {
-    local commands=(init index sync status watch verify peers prune accept ls get advance set rm stat shell help)
+    local commands=(init index sync status watch verify peers prune accept backup restore repair export import
+        ls get advance set rm stat shell help)
     local common=(--json --progress --no-progress --help)
     local words cur head lead='' command='' command_at options=() valued='' operands
 
@@ -168,6 +170,8 @@ _tidemark()
     verify) valued='--against' ;;
     peers) valued='--remove' options=(--yes) ;;
     accept) options=(--yes) ;;
+    backup) options=(--replace) ;;
+    repair) options=(--in-place) ;;
     ls) valued='--device --peer --resource' ;;
     advance) valued='--after' ;;
     set) valued='--expect' ;;

@@ -93,6 +93,43 @@ TIDE_API tide_sync *tide_library_sync(tide_library *library);
 TIDE_API tide_store *tide_library_store(tide_library *library);
 TIDE_API tide_watermarks *tide_library_watermarks(tide_library *library);
 
+/* ---- keeping it safe ---------------------------------------------------------------------------- */
+
+/* The three calls do for a library what those of tidemark/backup.h do for a store. `notice` may be
+ * NULL; it hears one line for each fault, why the call failed, and what was kept under which name.
+ * Any thread. */
+
+/* Checks both files in the folder `path`, also of a library that cannot be opened: the store as
+ * tide_verify, the database by SQLite's integrity_check. Changes neither. TIDE_OK: nothing was
+ * found; TIDE_ECORRUPT, TIDE_EFORMAT: something was; TIDE_ENOENT: a file is missing; TIDE_EBUSY;
+ * TIDE_EACCES; TIDE_EIO; TIDE_ESQL; TIDE_ENOMEM; TIDE_EINVAL. */
+TIDE_API int tide_library_verify(const char *path, tide_notice_fn *finding, void *ctx);
+
+/* Copies the library to the new folder `path`, which is a library of the same device then: its
+ * marks by tide_backup, and after them its rows by SQLite's backup, each in one snapshot, while
+ * others go on writing. In this order no mark of the copy counts a row that the copy does not have:
+ * a mark rises after its rows are there, and the rows are seen later than the marks. The folder is
+ * made under another name, flushed, checked, and then renamed. It is to be kept and not to be used:
+ * a copy that lives on beside the original is a second device with the id of the first.
+ *
+ * TIDE_OK: it is on disk; TIDE_CONFLICT: `path` is there, also as an empty folder; the errors of
+ * tide_backup; TIDE_ECORRUPT: also rows; TIDE_ESQL; TIDE_EINVAL. */
+TIDE_API int tide_library_backup(tide_library *library, const char *path, tide_notice_fn *notice,
+                                 void *ctx);
+
+/* Puts a copy of the backup `from`, once it is checked, in the place of the library `path`, or
+ * makes that folder. What was there is kept beside the new files as NAME.replaced-TIME. No process
+ * may have the library open, this one included. The older marks come before the older rows; a crash
+ * in between leaves either older marks to newer rows, which costs nothing but reading again, or for
+ * a moment no database.db: then call it once more. When the library is next in touch with its
+ * peers, the engine notices that its history went back, tells so, and reads again what it lost.
+ *
+ * TIDE_OK; TIDE_ECORRUPT, TIDE_EFORMAT, TIDE_ENOENT: of `from`, and nothing has changed;
+ * TIDE_EBUSY: `path` or `from` is open, and nothing has changed; TIDE_ENOSPC; TIDE_EACCES;
+ * TIDE_EIO; TIDE_ESQL; TIDE_ENOMEM; TIDE_EINVAL. */
+TIDE_API int tide_library_restore(const char *from, const char *path, tide_notice_fn *notice,
+                                  void *ctx);
+
 #ifdef __cplusplus
 }
 #endif

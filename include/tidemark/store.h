@@ -179,6 +179,28 @@ typedef struct tide_step {
 TIDE_API int tide_advance_many(tide_store *store, const tide_step *steps, size_t count,
                                uint32_t durability);
 
+#define TIDE_IMPORT_MAX 10000000 /* marks of one call */
+
+typedef struct tide_imported {
+    uint32_t size; /* sizeof(tide_imported), set by the caller */
+    uint32_t reserved;
+    uint64_t added;  /* there was no such mark */
+    uint64_t raised; /* the mark was lower, of the same epoch or where none was given */
+    uint64_t equal;  /* the mark stands exactly there */
+    uint64_t kept;   /* the mark is further, or of another epoch, and stays as it is */
+} tide_imported;
+
+/* Takes over marks that were written down elsewhere, all in one commit, durably: each is raised to
+ * `upto` of its step by the rules of tide_advance_many, but one that is further already or belongs
+ * to another epoch is kept and stops nothing. So no mark ever falls. `after` must be
+ * TIDE_TIME_NONE, a mark may be named only once, and the marks get the time of the import as
+ * updated_at. `imported` may be NULL. 0 to TIDE_IMPORT_MAX marks; memory: about 200 bytes each.
+ *
+ * TIDE_OK: *imported says what became of them; TIDE_EINVAL: one is malformed or named twice;
+ * errors as tide_advance_many. On anything but TIDE_OK nothing has changed. */
+TIDE_API int tide_import(tide_store *store, const tide_step *marks, size_t count,
+                         tide_imported *imported);
+
 /* Called for each mark; the pointers are valid during the call only. Non-zero stops the walk and is
  * returned by it. The callback may call the store. */
 typedef int tide_each_fn(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,

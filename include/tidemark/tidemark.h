@@ -7,6 +7,7 @@
 #ifndef TIDEMARK_TIDEMARK_H
 #define TIDEMARK_TIDEMARK_H
 
+#include <tidemark/backup.h>
 #include <tidemark/error.h>
 #include <tidemark/library.h>
 #include <tidemark/model.h>

@@ -10,6 +10,7 @@
 #define TIDEMARK_CLI_CLI_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -233,6 +234,25 @@ void cli_store_close(cli_store *store);
 
 int cli_run_verb(cli_call *call); /* run of every cli_verb's command */
 
+/* ---- command_backup.c: stores and libraries alike
+ * --------------------------------------------------- */
+
+bool cli_is_folder(const char *path);
+
+/* The store itself, or the one of a library. CLI_YES or CLI_USAGE with a message. */
+int cli_store_path(cli_call *call, const char *path, char out[PATH_MAX]);
+
+/* What a library says in lines, one call each: a tide_notice_fn, for which `ctx` is a cli_heard. */
+typedef struct cli_heard {
+    cli_call *call;
+    bool prints;  /* the lines are the answer; else what is no failure is talk */
+    size_t count; /* of those about failures */
+    char first[1024];
+    char last[1024];
+} cli_heard;
+
+void cli_hear(void *ctx, int code, const char *text);
+
 /* ---- store_verbs.c: the commands on a bare store
  * ---------------------------------------------------- */
 
@@ -272,6 +292,11 @@ extern const cli_command cli_command_sync;
 extern const cli_command cli_command_status;
 extern const cli_command cli_command_watch;
 extern const cli_command cli_command_verify;
+extern const cli_command cli_command_backup;
+extern const cli_command cli_command_restore;
+extern const cli_command cli_command_repair;
+extern const cli_command cli_command_export;
+extern const cli_command cli_command_import;
 extern const cli_command cli_command_peers;
 extern const cli_command cli_command_prune;
 extern const cli_command cli_command_accept;

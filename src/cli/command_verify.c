@@ -1,7 +1,9 @@
-/* command_verify.c - `verify`: whether two libraries have the same rows.
+/* command_verify.c - `verify`: whether a store or a library is sound, or, against another one,
+ * whether two libraries have the same rows.
  *
- * Counts rows and sums over keys and versions on both sides from nothing, and moves none. Rows that
- * one side has and the other has not yet been given differ here, too: sync first.
+ * The first looks at files alone, and opens nothing. The second counts rows and sums over keys and
+ * versions on both sides from nothing, and moves none. Rows that one side has and the other has not
+ * yet been given differ here, too: sync first.
  */
 #include "cli/cli.h"
 
@@ -127,13 +129,43 @@ static int compare_libraries(comparison *c)
     return CLI_YES;
 }
 
+/* ---- the files
+ * -------------------------------------------------------------------------------------- */
+
+static int check_files(cli_call *call)
+{
+    const char *path = call->operands[0];
+    cli_heard heard = {.call = call, .prints = true};
+    int rc = cli_is_folder(path) ? tide_library_verify(path, cli_hear, &heard)
+                                 : tide_verify(path, cli_hear, &heard);
+
+    if (call->json && (rc == TIDE_OK || rc == TIDE_ECORRUPT || rc == TIDE_EFORMAT)) {
+        cli_print_json(call, json_pack("{s:s, s:b, s:o}", "type", "verify", "sound", rc == TIDE_OK,
+                                       "findings", cli_json_count(heard.count)));
+    } else if (rc == TIDE_OK) {
+        cli_print(call, "sound\n");
+    }
+    if (rc == TIDE_OK) {
+        return CLI_YES;
+    }
+    if (rc != TIDE_ECORRUPT && rc != TIDE_EFORMAT) {
+        return cli_fail(call, cli_exit_of(rc), "%s", heard.first);
+    }
+    return cli_fail(call, cli_exit_of(rc), "%s: %s: %zu finding%s", path, tide_strerror(rc),
+                    heard.count, heard.count == 1 ? "" : "s");
+}
+
 static int run_verify(cli_call *call)
 {
     comparison c = {.call = call};
     int rc;
 
     if (cli_option_value(call, "against") == NULL) {
-        return cli_fail(call, CLI_USAGE, "--against: missing; see 'tidemark help verify'");
+        return check_files(call);
+    }
+    if (!cli_is_folder(call->operands[0])) {
+        return cli_fail(call, CLI_USAGE, "%s: not a library; --against compares libraries",
+                        call->operands[0]);
     }
     rc = open_both(&c);
     if (rc == CLI_YES) {
@@ -145,14 +177,14 @@ static int run_verify(cli_call *call)
 }
 
 static const cli_option verify_options[] = {
-    {"against", "PEER", "the library to compare with; required"},
+    {"against", "PEER", "compare the rows with those of this library instead"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_command_verify = {
     .name = "verify",
-    .operands = "LIBRARY",
+    .operands = "STORE|LIBRARY",
     .options = verify_options,
-    .summary = "Counts whether a library has the same rows as another device of it.",
+    .summary = "Checks every page and mark; --against: are the rows the same?",
     .run = run_verify,
 };

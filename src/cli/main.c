@@ -25,9 +25,10 @@ static const cli_command command_help = {
 static const cli_command *const commands[] = {
     &cli_command_init,     &cli_command_index,    &cli_command_sync,     &cli_command_status,
     &cli_command_watch,    &cli_command_verify,   &cli_command_peers,    &cli_command_prune,
-    &cli_command_accept,   &cli_verbs[0].command, &cli_verbs[1].command, &cli_verbs[2].command,
-    &cli_verbs[3].command, &cli_verbs[4].command, &cli_verbs[5].command, &cli_command_shell,
-    &command_help,
+    &cli_command_accept,   &cli_command_backup,   &cli_command_restore,  &cli_command_repair,
+    &cli_command_export,   &cli_command_import,   &cli_verbs[0].command, &cli_verbs[1].command,
+    &cli_verbs[2].command, &cli_verbs[3].command, &cli_verbs[4].command, &cli_verbs[5].command,
+    &cli_command_shell,    &command_help,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

@@ -160,6 +160,22 @@ int tide__core_advance(tide__core *core, tide__advance *steps, size_t count, boo
     return commit(core, &r, detail);
 }
 
+int tide__core_import(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail)
+{
+    tide__key key;
+    qsort(steps, count, sizeof *steps, by_key_then_order);
+    for (size_t i = 1; i < count; i++) {
+        if (tide__id_compare(&steps[i - 1].id, &steps[i].id) == 0) {
+            tide__key_of(&steps[i].id, &key);
+            return tide__fail(detail, TIDE_EINVAL, "named twice: %s", key.text);
+        }
+    }
+    tide__request r = {
+        .kind = TIDE__ADVANCE, .steps = steps, .step_count = count, .passes_over = true};
+    int rc = commit(core, &r, detail);
+    return rc == TIDE_STALE ? TIDE_OK : rc;
+}
+
 int tide__core_set(tide__core *core, const tide__id *id, tide_time expected, tide_time desired,
                    tide__detail *detail)
 {

@@ -13,6 +13,9 @@
 int tide__core_advance(tide__core *core, tide__advance *steps, size_t count, bool durable,
                        tide__detail *detail);
 
+/* tide_import. Sorts `steps`; base and result of each are those of the commit. */
+int tide__core_import(tide__core *core, tide__advance *steps, size_t count, tide__detail *detail);
+
 /* tide_compare_and_set. */
 int tide__core_set(tide__core *core, const tide__id *id, tide_time expected, tide_time desired,
                    tide__detail *detail);

@@ -47,6 +47,7 @@ typedef struct tide__request {
     enum { TIDE__FLUSH, TIDE__ADVANCE, TIDE__SET, TIDE__REMOVE } kind;
     tide__advance *steps; /* ADVANCE, sorted */
     size_t step_count;
+    bool passes_over;   /* ADVANCE: steps that do not raise their marks stop nothing */
     const tide__id *id; /* SET; REMOVE: without the resource */
     tide_time expected; /* SET */
     tide_time desired;  /* SET */

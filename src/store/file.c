@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <lmdb.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,17 +16,14 @@
 
 #include <tidemark/error.h>
 
-#include "base/key.h"
-#include "store/environment.h"
+#include "store/builder.h"
 #include "store/layout.h"
 
 #include "base/alloc.h"
 
 #define FOLDER_LOCK_TRIES 5000 /* of a millisecond */
-#define BIRTH_MAP_BYTES (256u << 10)
 #define META_PAGES 2
 #define NAME_EXTRA 64
-#define ASIDE_MOST 1000
 
 /* File systems where LMDB's shared map and fcntl locks do not hold; values from statfs(2). */
 static bool unsuitable(int fd)
@@ -134,44 +130,7 @@ int tide__file_inspect(const char *path, uint64_t *used_bytes, tide__detail *det
     return rc;
 }
 
-static int put_text(MDB_txn *txn, MDB_dbi dbi, const char *name, const char *text, size_t length)
-{
-    /* LMDB only reads through these pointers. */
-    MDB_val key = {strlen(name), (void *)(uintptr_t)name};
-    MDB_val value = {length, (void *)(uintptr_t)text};
-    return mdb_put(txn, dbi, &key, &value, 0);
-}
-
-/* Writes the first transaction into the new environment. */
-static int write_birth(MDB_env *env, tide_time now)
-{
-    MDB_txn *txn = NULL;
-    MDB_dbi marks = 0;
-    MDB_dbi meta = 0;
-    char created[TIDE_TIME_TEXT];
-    char id[TIDE__UUID_TEXT];
-    uuid_t uuid;
-    uuid_generate_random(uuid);
-    tide__uuid_format(uuid, id);
-    tide_time_format(now, created);
-    int rc = mdb_txn_begin(env, NULL, 0, &txn);
-    if (rc != 0) {
-        return rc;
-    }
-    if ((rc = mdb_dbi_open(txn, TIDE__DB_MARKS, MDB_CREATE, &marks)) != 0 ||
-        (rc = mdb_dbi_open(txn, TIDE__DB_META, MDB_CREATE, &meta)) != 0 ||
-        (rc = put_text(txn, meta, TIDE__META_FORMAT, TIDE__FORMAT_VERSION,
-                       strlen(TIDE__FORMAT_VERSION))) != 0 ||
-        (rc = put_text(txn, meta, TIDE__META_STORE, id, sizeof id)) != 0 ||
-        (rc = put_text(txn, meta, TIDE__META_CREATED, created, sizeof created - 1)) != 0) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
-}
-
-/* Writes the first pages of a file over themselves, and flushes it. */
-static int rewrite_and_flush(const char *path, off_t pages, tide__detail *detail)
+int tide__file_rewrite(const char *path, off_t pages, tide__detail *detail)
 {
     unsigned char page[PAGE_BYTES];
     int rc = TIDE_OK;
@@ -195,28 +154,14 @@ static int rewrite_and_flush(const char *path, off_t pages, tide__detail *detail
 
 static int make_birth_file(const char *path, tide_time now, tide__detail *detail)
 {
-    MDB_env *env = NULL;
-    int rc = mdb_env_create(&env);
-    if (rc != 0) {
-        return tide__fail_lmdb(detail, rc, path);
-    }
-    if ((rc = mdb_env_set_maxdbs(env, 2)) != 0 ||
-        (rc = mdb_env_set_mapsize(env, BIRTH_MAP_BYTES)) != 0 ||
-        (rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK, 0600)) != 0 ||
-        (rc = write_birth(env, now)) != 0) {
-        mdb_env_close(env);
-        struct statfs fs;
-        bool full = rc == EIO && statfs(path, &fs) == 0 &&
-                    (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < BIRTH_MAP_BYTES;
-        return tide__fail_lmdb(detail, full ? ENOSPC : rc, path);
-    }
-    mdb_env_close(env);
-    /* LMDB has left its first pages unflushed. */
-    return rewrite_and_flush(path, BIRTH_MAP_BYTES / PAGE_BYTES, detail);
+    tide__builder *builder = NULL;
+    tide__identity identity = {.created_at = now};
+    uuid_generate_random(identity.store_id);
+    int rc = tide__builder_begin(path, &identity, &builder, detail);
+    return rc == TIDE_OK ? tide__builder_end(builder, rc, detail) : rc;
 }
 
-/* Renames without replacing; where the file system cannot, the folder's lock has to do. */
-static int rename_new(const char *from, const char *to)
+int tide__file_rename_new(const char *from, const char *to)
 {
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
         return 0;
@@ -230,7 +175,7 @@ static int rename_new(const char *from, const char *to)
     return rename(from, to) == 0 ? 0 : errno;
 }
 
-static char *name_with(const char *path, const char *middle, const char *tail)
+char *tide__file_name(const char *path, const char *middle, const char *tail)
 {
     size_t bytes = strlen(path) + strlen(middle) + strlen(tail) + 1;
     char *name = tide__malloc(bytes);
@@ -240,7 +185,16 @@ static char *name_with(const char *path, const char *middle, const char *tail)
     return name;
 }
 
-static int flush_folder(int fd, const char *path, tide__detail *detail)
+char *tide__file_new_name(const char *path)
+{
+    char unique[UUID_STR_LEN]; /* what lies there already may be somebody's */
+    uuid_t uuid;
+    uuid_generate_random(uuid);
+    uuid_unparse_lower(uuid, unique);
+    return tide__file_name(path, ".new-", unique);
+}
+
+int tide__folder_flush(int fd, const char *path, tide__detail *detail)
 {
     return fsync(fd) == 0 ? TIDE_OK : tide__fail_errno(detail, errno, path);
 }
@@ -265,28 +219,54 @@ static int open_folder(const char *path, int *fd, tide__detail *detail)
     return rc;
 }
 
+int tide__folder_suits(int fd, const char *path, tide__detail *detail)
+{
+    return unsuitable(fd) ? tide__fail(detail, TIDE_EFILESYSTEM,
+                                       "%s: on a network or user-space file system", path)
+                          : TIDE_OK;
+}
+
 int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail)
 {
-    if (unsuitable(folder)) {
-        return tide__fail(detail, TIDE_EFILESYSTEM, "%s: on a network or user-space file system",
-                          path);
+    int suits = tide__folder_suits(folder, path, detail);
+    if (suits != TIDE_OK) {
+        return suits;
     }
-    char unique[UUID_STR_LEN]; /* what lies there already may be somebody's */
-    uuid_t uuid;
-    uuid_generate_random(uuid);
-    uuid_unparse_lower(uuid, unique);
-    char *temporary = name_with(path, ".new-", unique);
+    char *temporary = tide__file_new_name(path);
     if (temporary == NULL) {
         return TIDE_ENOMEM;
     }
     int rc = make_birth_file(temporary, now, detail);
     if (rc == TIDE_OK) {
-        int number = rename_new(temporary, path);
-        rc = number == 0 ? flush_folder(folder, path, detail)
+        int number = tide__file_rename_new(temporary, path);
+        rc = number == 0 ? tide__folder_flush(folder, path, detail)
                          : tide__fail_errno(detail, number, path);
     }
     (void)unlink(temporary); /* gone already when it was renamed */
     tide__free(temporary);
+    return rc;
+}
+
+/* Whether another process holds a lock on the file, as every user of LMDB does. */
+static bool locked(int fd)
+{
+    struct flock user = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
+}
+
+int tide__file_in_use(const char *path, bool *used, tide__detail *detail)
+{
+    char *name = tide__file_name(path, "-lock", "");
+    if (name == NULL) {
+        return TIDE_ENOMEM;
+    }
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    int rc = fd >= 0 || errno == ENOENT ? TIDE_OK : tide__fail_errno(detail, errno, name);
+    *used = fd >= 0 && locked(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    tide__free(name);
     return rc;
 }
 
@@ -295,7 +275,6 @@ static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide
 {
     /* LMDB: a header of two cache lines and one line for each reader. */
     off_t bytes = (off_t)(2 + max_readers) * 64;
-    struct flock user = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st;
     int number = 0;
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -304,7 +283,7 @@ static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide
     }
     /* While another process has it mapped it must keep its length: LMDB takes the number of reader
      * slots from the length, and the others have mapped fewer. */
-    *used = fcntl(fd, F_GETLK, &user) != 0 || user.l_type != F_UNLCK;
+    *used = locked(fd);
     if (*used && fstat(fd, &st) == 0) {
         bytes = st.st_size;
     }
@@ -318,24 +297,24 @@ static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide
 int tide__file_prepare(const char *path, uint32_t max_readers, tide__detail *detail)
 {
     bool used = false;
-    char *name = name_with(path, "-lock", "");
+    char *name = tide__file_name(path, "-lock", "");
     if (name == NULL) {
         return TIDE_ENOMEM;
     }
     int rc = reserve_lock(name, max_readers, &used, detail);
     tide__free(name);
     /* A flush that failed in an earlier life may have left pages that the system takes for written. */
-    return rc == TIDE_OK && !used ? rewrite_and_flush(path, META_PAGES, detail) : rc;
+    return rc == TIDE_OK && !used ? tide__file_rewrite(path, META_PAGES, detail) : rc;
 }
 
 /* Whoever still has the old file open keeps the old lock file with it. */
 static int move_lock(const char *path, const char *target, tide__detail *detail)
 {
-    char *from = name_with(path, "-lock", "");
-    char *to = name_with(target, "-lock", "");
+    char *from = tide__file_name(path, "-lock", "");
+    char *to = tide__file_name(target, "-lock", "");
     int rc = from == NULL || to == NULL ? TIDE_ENOMEM : TIDE_OK;
     if (rc == TIDE_OK) {
-        int number = rename_new(from, to);
+        int number = tide__file_rename_new(from, to);
         rc = number == 0 || number == ENOENT ? TIDE_OK : tide__fail_errno(detail, number, to);
     }
     tide__free(from);
@@ -343,24 +322,29 @@ static int move_lock(const char *path, const char *target, tide__detail *detail)
     return rc;
 }
 
-int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail)
+char *tide__file_aside_name(const char *path, const char *why, tide_time now, int attempt)
 {
     char tail[TIDE_TIME_TEXT + NAME_EXTRA];
+    tide_time_format(now, tail);
+    if (attempt > 1) {
+        (void)snprintf(tail + TIDE_TIME_TEXT - 1, NAME_EXTRA, "-%d", attempt);
+    }
+    return tide__file_name(path, why, tail);
+}
+
+int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail)
+{
     char *target = NULL;
     int number = EEXIST;
-    tide_time_format(now, tail);
     *moved_to = NULL;
     /* What was moved aside in the same nanosecond is evidence too. */
-    for (int i = 1; i <= ASIDE_MOST && number == EEXIST; i++) {
-        if (i > 1) {
-            (void)snprintf(tail + TIDE_TIME_TEXT - 1, NAME_EXTRA, "-%d", i);
-        }
+    for (int i = 1; i <= TIDE__ASIDE_MOST && number == EEXIST; i++) {
         tide__free(target);
-        target = name_with(path, ".unusable-", tail);
+        target = tide__file_aside_name(path, ".unusable-", now, i);
         if (target == NULL) {
             return TIDE_ENOMEM;
         }
-        number = rename_new(path, target);
+        number = tide__file_rename_new(path, target);
     }
     int rc =
         number == 0 ? move_lock(path, target, detail) : tide__fail_errno(detail, number, target);
@@ -369,7 +353,7 @@ int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide
         rc = open_folder(path, &folder, detail);
     }
     if (rc == TIDE_OK) {
-        rc = flush_folder(folder, path, detail);
+        rc = tide__folder_flush(folder, path, detail);
         close(folder);
     }
     if (rc != TIDE_OK) {
@@ -398,7 +382,7 @@ int tide__folder_lock(const char *path, int *fd, tide__detail *detail)
         nanosleep(&millisecond, NULL);
     }
     if (rc == TIDE_OK) {
-        rc = flush_folder(*fd, path, detail);
+        rc = tide__folder_flush(*fd, path, detail);
     }
     if (rc != TIDE_OK) {
         close(*fd);

@@ -7,7 +7,9 @@
 #ifndef TIDEMARK_STORE_FILE_H
 #define TIDEMARK_STORE_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <uuid/uuid.h>
 
 #include <tidemark/time.h>
 
@@ -22,6 +24,12 @@
 #define TIDE__META_REWOUND "rewound"
 #define TIDE__META_REMOVED "removed"
 
+/* What a store says of itself. */
+typedef struct tide__identity {
+    uuid_t store_id;
+    tide_time created_at;
+} tide__identity;
+
 /* Makes the store `path`, where there is no file of that name, with the folder locked. */
 int tide__file_create(const char *path, tide_time now, int folder, tide__detail *detail);
 
@@ -35,6 +43,24 @@ int tide__file_inspect(const char *path, uint64_t *used_bytes, tide__detail *det
  * environment of this process on the file. */
 int tide__file_prepare(const char *path, uint32_t max_readers, tide__detail *detail);
 
+/* Writes the first pages of a file over themselves, and flushes it. */
+int tide__file_rewrite(const char *path, off_t pages, tide__detail *detail);
+
+/* Whether another process has the store open, with the folder locked. Not for a file that this
+ * process has open: closing LMDB's lock file would give up its locks. */
+int tide__file_in_use(const char *path, bool *used, tide__detail *detail);
+
+/* Renames without replacing; where the file system cannot, the folder's lock has to do. Returns 0
+ * or an errno. */
+int tide__file_rename_new(const char *from, const char *to);
+
+/* Names beside a file, to be freed; NULL: no memory. PATH, two texts behind it; PATH.new-UUID, for
+ * what is not whole yet; PATH, `why` and the time, and a number from the second attempt on. */
+char *tide__file_name(const char *path, const char *middle, const char *tail);
+char *tide__file_new_name(const char *path);
+#define TIDE__ASIDE_MOST 1000
+char *tide__file_aside_name(const char *path, const char *why, tide_time now, int attempt);
+
 /* Renames file and lock file to PATH.unusable-TIME. *moved_to (to be freed) is the new name. */
 int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide__detail *detail);
 
@@ -42,5 +68,11 @@ int tide__file_move_aside(const char *path, tide_time now, char **moved_to, tide
  * makes the folder's entries durable: an earlier life may have failed between rename and flush. *fd
  * to be closed. */
 int tide__folder_lock(const char *path, int *fd, tide__detail *detail);
+
+/* TIDE_OK, or TIDE_EFILESYSTEM: a store cannot work there. */
+int tide__folder_suits(int fd, const char *path, tide__detail *detail);
+
+/* Makes the entries of a folder durable; `path` is for the detail. */
+int tide__folder_flush(int fd, const char *path, tide__detail *detail);
 
 #endif

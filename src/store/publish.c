@@ -149,7 +149,7 @@ static int advance_in(transaction *t, MDB_txn *txn, tide__request *r, tide__deta
         }
         steps->result = steps->base;
         rc = tide__judge_run(steps, run, &steps->result);
-        if (rc == TIDE_GAP || rc == TIDE_CONFLICT) {
+        if ((rc == TIDE_GAP || rc == TIDE_CONFLICT) && !r->passes_over) {
             r->answer = rc;
             return TIDE_OK;
         }

@@ -63,8 +63,7 @@ static tide_time now_of(const tide_options *options)
     return tide__clock_now(options->clock, options->clock_ctx);
 }
 
-/* The one absolute name of the file, whether it exists or not: the lock file's name comes from it. */
-static int canonical(const char *path, char out[PATH_MAX], tide__detail *detail)
+int tide__registry_name(const char *path, char out[PATH_MAX], tide__detail *detail)
 {
     struct stat st;
     if (realpath(path, out) != NULL) {
@@ -192,7 +191,7 @@ int tide__registry_acquire(const char *path, const tide_options *options, tide__
     struct stat st;
     entry *e = NULL;
     pthread_once(&once, watch_forks);
-    int rc = canonical(path, name, detail);
+    int rc = tide__registry_name(path, name, detail);
     if (rc != TIDE_OK) {
         return rc;
     }
@@ -212,6 +211,56 @@ int tide__registry_acquire(const char *path, const tide_options *options, tide__
         *out = &e->core;
     }
     pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+/* With the registry locked; `path` is the one absolute name. */
+static int at_rest(const char *path, tide__detail *detail)
+{
+    struct stat st;
+    bool used = false;
+    if ((stat(path, &st) == 0 && find(path, &st) != NULL) || find(path, NULL) != NULL) {
+        return tide__fail(detail, TIDE_EBUSY, "%s: this process has it open", path);
+    }
+    int rc = tide__file_in_use(path, &used, detail);
+    return rc == TIDE_OK && used
+               ? tide__fail(detail, TIDE_EBUSY, "%s: another program has it open", path)
+               : rc;
+}
+
+int tide__registry_at_rest(const char *path, tide__detail *detail)
+{
+    char name[PATH_MAX];
+    pthread_once(&once, watch_forks);
+    int rc = tide__registry_name(path, name, detail);
+    if (rc == TIDE_OK) {
+        pthread_mutex_lock(&lock);
+        rc = at_rest(name, detail);
+        pthread_mutex_unlock(&lock);
+    }
+    return rc;
+}
+
+int tide__registry_alone(const char *path, tide__alone_fn *fn, void *ctx, tide__detail *detail)
+{
+    char name[PATH_MAX];
+    int folder = -1;
+    pthread_once(&once, watch_forks);
+    int rc = tide__registry_name(path, name, detail);
+    if (rc == TIDE_OK) {
+        pthread_mutex_lock(&lock);
+        rc = tide__folder_lock(name, &folder, detail);
+        if (rc == TIDE_OK) {
+            rc = at_rest(name, detail);
+        }
+        if (rc == TIDE_OK) {
+            rc = fn(name, folder, ctx, detail);
+        }
+        pthread_mutex_unlock(&lock);
+        if (folder >= 0) {
+            close(folder);
+        }
+    }
     return rc;
 }
 

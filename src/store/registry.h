@@ -8,6 +8,8 @@
 #ifndef TIDEMARK_STORE_REGISTRY_H
 #define TIDEMARK_STORE_REGISTRY_H
 
+#include <limits.h>
+
 #include "base/detail.h"
 #include "store/committer.h"
 
@@ -18,6 +20,17 @@ int tide__registry_acquire(const char *path, const tide_options *options, tide__
 
 /* Gives it back; the last one closes the environment. */
 void tide__registry_release(tide__core *core);
+
+/* The one absolute name of a file, whether it exists or not: the lock file's name comes from it. */
+int tide__registry_name(const char *path, char out[PATH_MAX], tide__detail *detail);
+
+/* Whether nobody has the file open, here or elsewhere, at this moment. TIDE_OK; TIDE_EBUSY. */
+int tide__registry_at_rest(const char *path, tide__detail *detail);
+
+/* Runs fn with the folder of the file `path` locked, whose one absolute name it gets, while nobody
+ * has the file open, here or elsewhere, nor can open it. TIDE_EBUSY: somebody has; what fn answers. */
+typedef int tide__alone_fn(const char *path, int folder, void *ctx, tide__detail *detail);
+int tide__registry_alone(const char *path, tide__alone_fn *fn, void *ctx, tide__detail *detail);
 
 /* Changes in the child of every fork. */
 unsigned tide__registry_generation(void);

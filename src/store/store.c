@@ -11,6 +11,7 @@
 #include "base/detail.h"
 #include "base/key.h"
 #include "base/rules.h"
+#include "store/backup.h"
 #include "store/committer.h"
 #include "store/marks.h"
 #include "store/registry.h"
@@ -247,6 +248,53 @@ int tide_advance_many(tide_store *store, const tide_step *steps, size_t count, u
     return answer(store, rc, &detail);
 }
 
+/* What became of one mark. */
+static void count_import(const tide__advance *step, tide_imported *counts)
+{
+    if (step->result.watermark > step->base.watermark) {
+        *(step->base.watermark == TIDE_TIME_NONE ? &counts->added : &counts->raised) += 1;
+    } else if (step->base.watermark == step->upto &&
+               (step->epoch == TIDE_TIME_NONE || step->epoch == step->base.epoch)) {
+        counts->equal++;
+    } else {
+        counts->kept++;
+    }
+}
+
+int tide_import(tide_store *store, const tide_step *marks, size_t count, tide_imported *imported)
+{
+    tide__detail detail;
+    tide_imported counts = {.size = sizeof counts};
+    int rc = enter(store, &detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if ((marks == NULL && count > 0) || count > TIDE_IMPORT_MAX ||
+        (imported != NULL && imported->size != sizeof *imported)) {
+        return invalid(store, "NULL or too many marks, or the size of imported is not set");
+    }
+    tide__advance *steps = count > 0 ? tide__malloc(count * sizeof *steps) : NULL;
+    if (count > 0 && steps == NULL) {
+        return answer(store, TIDE_ENOMEM, &detail);
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
+        rc = marks[i].after != TIDE_TIME_NONE
+                 ? tide__fail(&detail, TIDE_EINVAL, "a range that begins somewhere")
+                 : prepare(&marks[i], i, &steps[i], &detail);
+    }
+    if (rc == TIDE_OK && count > 0) {
+        rc = tide__core_import(store->core, steps, count, &detail);
+    }
+    for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
+        count_import(&steps[i], &counts);
+    }
+    if (rc == TIDE_OK && imported != NULL) {
+        *imported = counts;
+    }
+    tide__free(steps);
+    return answer(store, rc, &detail);
+}
+
 int tide_advance_range(tide_store *store, const uuid_t device, const uuid_t peer,
                        const char *resource, tide_time after, tide_time upto)
 {
@@ -351,6 +399,20 @@ int tide_flush(tide_store *store)
     tide__detail detail;
     int rc = enter(store, &detail);
     return rc != TIDE_OK ? rc : answer(store, tide__core_flush(store->core, &detail), &detail);
+}
+
+int tide_backup(tide_store *store, const char *path, uint32_t flags)
+{
+    tide__detail detail;
+    int rc = enter(store, &detail);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    if (path == NULL || *path == '\0' || (flags & ~(uint32_t)TIDE_REPLACE) != 0) {
+        return invalid(store, "NULL or empty path, or an unknown flag");
+    }
+    rc = tide__core_backup(store->core, path, flags, &detail);
+    return answer(store, rc, &detail);
 }
 
 int tide_set_barrier(tide_store *store, tide_barrier_fn *fn, void *ctx)

@@ -15,8 +15,7 @@ typedef struct present {
     sqlite3_int64 device;
 } present;
 
-int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose, const uuid_t peer,
-                      tide_time epoch)
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose)
 {
     memset(apply, 0, sizeof *apply);
     apply->sync = sync;
@@ -25,9 +24,6 @@ int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose
         return rc;
     }
     rc = tide__sql_run(sync->db, "UPDATE main.tidemark_state SET applying = 1", &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = tide__device_id(sync, peer, epoch, &apply->source);
-    }
     return rc == TIDE_OK ? TIDE_OK : tide__end(sync, rc);
 }
 

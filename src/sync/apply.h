@@ -13,7 +13,7 @@
 
 typedef struct tide__apply {
     tide_sync *sync;
-    sqlite3_int64 source;
+    sqlite3_int64 source;            /* of the rows that follow; the caller's, 0 at first */
     int bind_code;                   /* TIDE_OK, or why a statement is not as it should be */
     tide_time newest;                /* version seen, for the floor */
     tide_time next[TIDE_MODELS_MAX]; /* stamp to give, by place of the model; 0: not asked yet */
@@ -22,10 +22,8 @@ typedef struct tide__apply {
     bool again;                      /* it must begin anew, with rows guarded */
 } tide__apply;
 
-/* `purpose` is TIDE__APPLY, or TIDE__WRITE to be durable at the end. The rows come from the feed of
- * `peer` that began at `epoch`; 0: it is not known. */
-int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose, const uuid_t peer,
-                      tide_time epoch);
+/* `purpose` is TIDE__APPLY, or TIDE__WRITE to be durable at the end. */
+int tide__apply_begin(tide__apply *apply, tide_sync *sync, tide__purpose purpose);
 
 /* TIDE_OK: written; TIDE_STALE; TIDE_ECONSTRAINT: the table refuses it, TIDE_EOWNER: another device
  * owns what is here, and the reason is the detail; errors. `change` has been checked against the

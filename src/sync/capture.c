@@ -5,6 +5,7 @@
 
 #include "base/key.h"
 #include "sync/cascade.h"
+#include "sync/life.h"
 #include "sync/parked.h"
 #include "sync/transaction.h"
 
@@ -20,18 +21,26 @@ static const char identity_schema[] =
     "    floor INTEGER NOT NULL,   -- every new stamp is above it\n"
     "    applying INTEGER NOT NULL, -- 1 inside the engine's own transactions\n"
     "    recovering INTEGER NOT NULL, -- 1 from a rollback until we have caught up\n"
-    "    noted INTEGER NOT NULL    -- the newest stamp that the marks were told of\n"
+    "    noted INTEGER NOT NULL,   -- the newest stamp that the marks were told of\n"
+    "    life INTEGER NOT NULL,    -- the present one,\n"
+    "    shown INTEGER NOT NULL,   -- the last one in which a page was made\n"
+    "    until INTEGER NOT NULL    -- no stamp above was shown to anybody\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_devices (\n"
     "    id INTEGER PRIMARY KEY,   -- 0 is this device\n"
     "    uuid TEXT NOT NULL,\n"
-    "    epoch INTEGER NOT NULL,   -- of the feed that rows came from; 0: as the maker of versions\n"
-    "    UNIQUE (uuid, epoch)\n"
+    "    life INTEGER NOT NULL,    -- since which rows were taken from its feed; 0: the maker of\n"
+    "                              -- versions\n"
+    "    UNIQUE (uuid, life)\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_epochs (\n"
-    "    epoch INTEGER PRIMARY KEY, -- an earlier feed of ours,\n"
-    "    ended INTEGER NOT NULL     -- and its newest stamp that is still in our history\n"
+    "    epoch INTEGER PRIMARY KEY -- of an earlier feed of ours\n"
     ");\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_lives (\n"
+    "    life INTEGER NOT NULL, resource TEXT NOT NULL,\n"
+    "    ended INTEGER NOT NULL, -- the head of the feed then\n"
+    "    PRIMARY KEY (life, resource)\n"
+    ") WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_resources (\n"
     "    resource TEXT PRIMARY KEY,\n"
     "    pruned INTEGER NOT NULL, -- deletions up to this stamp may have been forgotten; 0: none\n"
@@ -58,9 +67,17 @@ static const char identity_schema[] =
     "    PRIMARY KEY (peer, resource)\n"
     ") WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_levels (\n"
+    "    id INTEGER PRIMARY KEY,\n"
     "    peer TEXT NOT NULL, resource TEXT NOT NULL,\n"
-    "    epoch INTEGER NOT NULL, -- of the peer's feed,\n"
+    "    epoch INTEGER NOT NULL, life INTEGER NOT NULL, -- of the peer's feed,\n"
     "    stamp INTEGER NOT NULL, -- and its head when we had everything of it\n"
+    "    UNIQUE (peer, resource, life)\n"
+    ");\n"
+    "CREATE TABLE IF NOT EXISTS main.tidemark_followed (\n"
+    "    peer TEXT NOT NULL, resource TEXT NOT NULL,\n"
+    "    life INTEGER NOT NULL,   -- of the peer, in which the last page was made,\n"
+    "    head INTEGER NOT NULL,   -- and the end of its feed then\n"
+    "    source INTEGER NOT NULL, -- the number in tidemark_devices that rows get\n"
     "    PRIMARY KEY (peer, resource)\n"
     ") WITHOUT ROWID;\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_listed (\n"
@@ -136,10 +153,10 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     sync->epoch = tide__now(sync);
     return tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0, 0);"
-                        "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
-                        TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch,
-                        device_text),
+        sqlite3_mprintf(
+            "INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0, 0, 0, 0, 0);"
+            "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
+            TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch, device_text),
         &sync->detail);
 }
 
@@ -165,6 +182,9 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
     }
     if (rc == TIDE_OK) {
         rc = tide__connection_complete(sync);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__life_begin(sync);
     }
     return tide__end(sync, rc);
 }

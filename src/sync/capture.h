@@ -25,7 +25,7 @@
 
 #include "sync/engine.h"
 
-#define TIDE__CAPTURE_FORMAT 2
+#define TIDE__CAPTURE_FORMAT 3
 
 /* Reads device, library and epoch of the database, or gives it what it lacks. */
 int tide__capture_identity(tide_sync *sync, const unsigned char *device,

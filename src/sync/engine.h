@@ -9,15 +9,18 @@
  *     parked       rows of a peer's feed that the table refuses
  *     page         a page of ranges: judged, applied, marks raised
  *     reading      full reads, and the sweep at their end
+ *     following    which history of a peer our rows from it rest on
  *     level        up to where we had everything of a peer
  *     history      our own feed: its epochs, and whether it was rolled back
+ *     life         our own feed: what a copy shares with the original
  *     peers        who is registered, how far each has got, and what may be forgotten
  *     digest       proof that two devices hold the same rows
  *     message      MessagePack
  *     session      the conversation
  *
  * Numbers: tidemark_devices gives each device that appears in a version a small number, and each
- * feed (a device and the epoch of its feed) that rows came from another; 0 is ourselves.
+ * following of a feed (a device and the life in which it began) that rows came from another; 0 is
+ * ourselves.
  */
 #ifndef TIDEMARK_SYNC_ENGINE_H
 #define TIDEMARK_SYNC_ENGINE_H
@@ -64,11 +67,14 @@ enum {
     TIDE__CONTROL_COMMIT,
     TIDE__CONTROL_ROLLBACK,
     TIDE__CONTROL_VERSION, /* changes when another connection commits */
-    TIDE__CONTROL_STATE,   /* epoch, recovering; these when our tables are there */
-    TIDE__CONTROL_LEVEL,   /* peer, resource: the last level */
-    TIDE__CONTROL_READING, /* peer, resource: the full read under way */
-    TIDE__CONTROL_LIST,    /* peer, resource, key */
-    TIDE__CONTROL_MOVE,    /* peer, resource, stamp */
+    TIDE__CONTROL_STATE, /* epoch, recovering, life, shown, until; these when our tables are there */
+    TIDE__CONTROL_LIFE,  /* life, resource: the present life, where this ended, the oldest kept */
+    TIDE__CONTROL_FOLLOWING, /* peer, resource */
+    TIDE__CONTROL_FOLLOW,    /* the same, life, head, source */
+    TIDE__CONTROL_LEVEL,     /* peer, resource, count: the last levels */
+    TIDE__CONTROL_READING,   /* peer, resource: the full read under way */
+    TIDE__CONTROL_LIST,      /* peer, resource, key */
+    TIDE__CONTROL_MOVE,      /* peer, resource, stamp */
     TIDE__CONTROLS
 };
 
@@ -117,7 +123,7 @@ typedef struct tide__model {
 typedef struct tide__device {
     sqlite3_int64 id;
     uuid_t uuid;
-    tide_time epoch; /* 0: the maker of versions, not a feed */
+    tide_time life; /* in which we began to follow it; 0: the maker of versions, not a feed */
 } tide__device;
 
 struct tide_sync {
@@ -125,11 +131,12 @@ struct tide_sync {
     uuid_t device;
     uuid_t library;
     tide_time epoch;
-    bool recovering;        /* history.h */
+    bool recovering; /* history.h */
+    tide_time life;  /* life.h */
+    tide_time shown;
+    tide_time until;
     bool looked_back;       /* the marks have been found to fit our history, */
-    bool store_behind;      /* though they knew less of it than there is */
-    tide_time noted;        /* the newest stamp that they know, */
-    tide_time began;        /* and the one that they knew when the engine was opened */
+    tide_time noted;        /* the newest stamp that they know */
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;
@@ -162,6 +169,11 @@ tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_
 
 tide_time tide__now(const tide_sync *sync);
 void tide__random_uuid(const tide_sync *sync, uuid_t out);
+
+/* The number of an epoch or a life: now, and above the last; and a little further, at random, so
+ * that two copies do not give the same one. */
+tide_time tide__later(const tide_sync *sync, tide_time last);
+
 void tide__emit(const tide_sync *sync, const tide_event *event);
 
 /* Counts what was written of a resource, and tells of it. `peer` may be NULL. */
@@ -173,10 +185,10 @@ int tide__marks_failed(tide_sync *sync, int rc);
 /* All inside a transaction, because what is not in memory is looked for in the table again: another
  * engine may have given the number.
  *
- * The number of a device (epoch 0) or of its feed; -1: it has none. */
-int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
+ * The number of a device (life 0) or of a following of its feed; -1: it has none. */
+int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id);
 /* The same, given one if it has none. */
-int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id);
+int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id);
 /* The device of a number. TIDE_OK; TIDE_ECORRUPT: there is none. */
 int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid);
 

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
+#include "sync/following.h"
 #include "sync/history.h"
 #include "sync/level.h"
+#include "sync/life.h"
 #include "sync/model.h"
 #include "sync/parked.h"
 #include "sync/peers.h"
@@ -34,7 +36,6 @@ typedef struct summed {
 typedef struct page {
     tide_sync *sync;
     const tide__asker *asker;
-    sqlite3_int64 from; /* the number of its feed */
     uint32_t rows_left;
     size_t bytes_most; /* of the page; where the first row is larger, that row alone */
     size_t rows;
@@ -128,8 +129,9 @@ static bool full(const page *p, const tide__buffer *rows)
                            p->ranges.size + rows->size >= p->bytes_most);
 }
 
-/* Reads rows behind *upto in feed order until the page is full, and moves it to the last looked at. */
-static int read_rows(page *p, const tide__model *m, const tide__want *want, tide__buffer *rows,
+/* Reads rows behind *upto in feed order until the page is full, and moves it to the last looked at.
+ * A row from `from`, the peer itself, is passed over, not sent back. */
+static int read_rows(page *p, const tide__model *m, sqlite3_int64 from, tide__buffer *rows,
                      size_t *count, tide_time *upto, bool *last)
 {
     side live = {m->statements[TIDE__FEED_LIVE], TIDE_TIME_NONE};
@@ -148,8 +150,7 @@ static int read_rows(page *p, const tide__model *m, const tide__want *want, tide
             *last = true;
             break;
         }
-        /* A row that came from the peer itself is passed over, not sent back. */
-        if (want->all || sqlite3_column_int64(next->statement, AT_SOURCE) != p->from) {
+        if (sqlite3_column_int64(next->statement, AT_SOURCE) != from) {
             if (full(p, rows)) {
                 break;
             }
@@ -170,12 +171,14 @@ static int read_rows(page *p, const tide__model *m, const tide__want *want, tide
 
 /* Up to where we had all of the asker's feed, inside the snapshot. With rows parked that says
  * nothing: they are not in our feed. */
-static int read_seen(page *p, const tide__model *m, tide_mark *out)
+static int read_seen(page *p, const tide__model *m, tide__range *out)
 {
     uint64_t parked = 0;
-    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
     int rc = tide__parked_count(p->sync, m, &parked);
-    return rc == TIDE_OK && parked == 0 ? tide__level_find(p->sync, p->asker->peer, m, out) : rc;
+    return rc == TIDE_OK && parked == 0
+               ? tide__level_find(p->sync, p->asker->peer, m, out->rescan ? TIDE__LEVELS_MAX : 1,
+                                  out->seen, &out->seen_count)
+               : rc;
 }
 
 /* At the end of a round: what both sides must agree on. */
@@ -190,20 +193,28 @@ static int add_digest(page *p, tide__model *m, tide_time head, tide__range *rang
     return rc;
 }
 
-/* What the asker names as its mark on our present feed: it cannot be beyond our head. */
-static int check_mark(page *p, const tide__want *want, tide_time head)
+/* Whether what the asker took before is of our history. A mark on our present feed that is not, or
+ * that is beyond our head, shows that we have lost some of it. */
+static int check_past(page *p, const tide__model *m, const tide__want *want, tide_time head,
+                      bool *known)
 {
-    p->ahead = want->after > head;
-    return p->ahead ? TIDE_STALE : TIDE_OK;
+    bool ours = want->epoch == p->sync->epoch;
+    int rc = want->life == TIDE_TIME_NONE ? TIDE_STALE
+                                          : tide__life_includes(p->sync, m, want->life, want->head);
+    *known = rc == TIDE_OK;
+    p->ahead =
+        ours && (rc == TIDE_CONFLICT || (want->generation == TIDE_TIME_NONE && want->after > head));
+    return p->ahead ? TIDE_STALE : rc < 0 ? rc : TIDE_OK;
 }
 
-/* At our head: everything is acknowledged. Only then, because the marks of a round are flushed at
- * its end: an ack must not fall. What it was before is told, so that one who has fallen notices. */
-static int hear_ack(page *p, const tide__model *m, const tide__want *want, bool at_head,
-                    tide_time *acked)
+/* The number of the rows that came from the asker itself, in the life that it is in: so it has not
+ * lost them, nor is it another one that shares its past. -1 where it wants all. */
+static int find_own(page *p, const tide__model *m, const tide__want *want, sqlite3_int64 *from)
 {
-    int rc = tide__peer_acked(p->sync, p->asker->peer, m, acked);
-    return rc == TIDE_OK && at_head ? tide__peer_acks(p->sync, p->asker->peer, m, want->after) : rc;
+    tide__following following;
+    int rc = tide__following_find(p->sync, p->asker->peer, m, &following);
+    *from = !want->all && rc == TIDE_OK && following.life == p->asker->life ? following.source : -1;
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
 static int add_range(page *p, tide__model *m, const tide__want *want, bool *last)
@@ -213,29 +224,33 @@ static int add_range(page *p, tide__model *m, const tide__want *want, bool *last
     size_t count = 0;
     tide_time head = 0;
     tide_time pruned = 0;
+    sqlite3_int64 from = -1;
     /* A mark of another epoch says nothing about this feed: it is read from its beginning. */
     bool ours = want->epoch == p->sync->epoch;
     tide__range range = {.resource = {m->resource, strlen(m->resource)},
                          .after = ours ? want->after : TIDE_TIME_NONE,
                          .generation = want->generation,
-                         .acked = TIDE_TIME_NONE,
                          .doubts = p->asker->doubts[m->place]};
     int rc = tide__model_head(p->sync, m, &head, &pruned);
     if (rc == TIDE_OK) {
-        rc = read_seen(p, m, &range.seen);
+        rc = check_past(p, m, want, head, &range.known);
     }
     bool marked = ours && want->after != TIDE_TIME_NONE && want->generation == TIDE_TIME_NONE;
-    if (rc == TIDE_OK && marked) {
-        rc = check_mark(p, want, head);
-    }
     range.rescan = pruned > 0 && range.after < pruned && (!ours || want->generation != pruned);
     range.upto = range.after;
+    range.head = head;
+    if (rc == TIDE_OK) {
+        rc = read_seen(p, m, &range);
+    }
+    if (rc == TIDE_OK) {
+        rc = find_own(p, m, want, &from);
+    }
     if (rc == TIDE_OK && range.rescan) {
         p->due = true;
         range.generation = pruned;
         range.after = range.upto = TIDE_TIME_NONE;
     } else if (rc == TIDE_OK) {
-        rc = read_rows(p, m, want, &rows, &count, &range.upto, last);
+        rc = read_rows(p, m, from, &rows, &count, &range.upto, last);
         if (*last && head > range.upto && head > 0) {
             range.upto = head;
         }
@@ -243,8 +258,10 @@ static int add_range(page *p, tide__model *m, const tide__want *want, bool *last
     if (rc == TIDE_OK && *last && count == 0 && !range.rescan) {
         rc = add_digest(p, m, head, &range);
     }
-    if (rc == TIDE_OK && ours) {
-        rc = hear_ack(p, m, want, marked && *last && count == 0, &range.acked);
+    /* At our head everything is acknowledged. Only then, because the marks of a round are flushed
+     * at its end: an ack must not fall. */
+    if (rc == TIDE_OK && marked && range.known && *last && count == 0) {
+        rc = tide__peer_acks(p->sync, p->asker->peer, m, want->after);
     }
     if (rc == TIDE_OK) {
         tide__packer(&p->ranges, &packer);
@@ -261,7 +278,7 @@ static int add_range(page *p, tide__model *m, const tide__want *want, bool *last
 
 static int add_ranges(page *p, const tide__question *question, bool *last)
 {
-    int rc = tide__device_find(p->sync, p->asker->peer, p->asker->epoch, &p->from);
+    int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && *last && i < question->count; i++) {
         const tide__want *want = &question->wants[i];
         tide__model *m = tide__model_find(p->sync, want->resource.text, want->resource.length);
@@ -281,7 +298,8 @@ static int write_page(page *p, const tide__question *question, int64_t session, 
     msgpack_packer packer;
     const tide_sync *sync = p->sync;
     tide__packer(out, &packer);
-    tide__pack_head(&packer, TIDE__PAGE, 5, sync->library, sync->device, session, sync->epoch);
+    tide__pack_head(&packer, TIDE__PAGE, 5, sync->library, sync->device, session, sync->epoch,
+                    sync->life);
     (void)msgpack_pack_int64(&packer, p->asker->session);
     (void)msgpack_pack_uint32(&packer, question->number);
     (void)msgpack_pack_uint32(&packer, served->waits      ? TIDE__WAIT
@@ -301,7 +319,10 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
               .rows_left = question->rows,
               .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
     bool last = true;
-    int rc = tide__begin(sync, TIDE__READ);
+    int rc = tide__life_cover(sync);
+    if (rc == TIDE_OK) {
+        rc = tide__begin(sync, TIDE__READ);
+    }
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -11,11 +11,10 @@
 #include "sync/engine.h"
 #include "sync/message.h"
 
-/* Whom a page is for. Rows that came from this very feed of its are not sent back; should the peer
- * have lost them, its feed has another epoch. */
+/* Whom a page is for. Rows that came from its feed in this very life are not sent back. */
 typedef struct tide__asker {
     const unsigned char *peer;
-    tide_time epoch;
+    tide_time life;
     int64_t session;
     bool doubts[TIDE_MODELS_MAX]; /* by place of the model: ours, about its rows */
 } tide__asker;

@@ -1,6 +1,7 @@
 /* history.c - the epochs of our own feed; see history.h. */
 #include "sync/history.h"
 
+#include "sync/life.h"
 #include "sync/model.h"
 #include "sync/transaction.h"
 
@@ -66,6 +67,9 @@ int tide__history_load(tide_sync *sync)
     if (rc == TIDE_OK) {
         sync->epoch = sqlite3_column_int64(state, 0);
         sync->recovering = sqlite3_column_int(state, 1) != 0;
+        sync->life = sqlite3_column_int64(state, 2);
+        sync->shown = sqlite3_column_int64(state, 3);
+        sync->until = sqlite3_column_int64(state, 4);
         (void)sqlite3_reset(state);
     }
     return rc;
@@ -73,12 +77,9 @@ int tide__history_load(tide_sync *sync)
 
 /* ---- a new epoch -------------------------------------------------------------------------------- */
 
-/* The old epoch ends where the engine found it when it was opened: what was written since then may
- * have stamps that others know of other rows. */
 static int write_epoch(tide_sync *sync)
 {
     tide_time newest = 0;
-    tide_time epoch = tide__now(sync);
     int rc = tide__history_load(sync);
     if (rc == TIDE_OK) {
         rc = newest_stamp(sync, &newest);
@@ -86,17 +87,16 @@ static int write_epoch(tide_sync *sync)
     if (rc != TIDE_OK) {
         return rc;
     }
-    epoch = epoch <= sync->epoch ? sync->epoch + 1 : epoch;
+    tide_time epoch = tide__later(sync, sync->epoch);
     rc = tide__sql_run_made(
         sync->db,
         sqlite3_mprintf(
-            "INSERT OR REPLACE INTO main.tidemark_epochs VALUES (%lld, %lld);"
+            "INSERT OR REPLACE INTO main.tidemark_epochs VALUES (%lld);"
             "UPDATE main.tidemark_state SET epoch = %lld, recovering = 1, floor = max(floor, %lld), "
             "noted = max(noted, %lld);"
             "DELETE FROM main.tidemark_reads; DELETE FROM main.tidemark_listed;"
             "DELETE FROM main.tidemark_levels;",
-            (long long)sync->epoch, (long long)sync->began, (long long)epoch, (long long)newest,
-            (long long)newest),
+            (long long)sync->epoch, (long long)epoch, (long long)newest, (long long)newest),
         &sync->detail);
     return rc == TIDE_OK ? tide__history_load(sync) : rc;
 }
@@ -116,20 +116,16 @@ int tide__history_renew(tide_sync *sync, bool seen_ahead)
     return rc;
 }
 
-int tide__history_heed(tide_sync *sync, tide__model *m, const tide_mark *seen)
+int tide__history_heed(tide_sync *sync, const tide__model *m, const tide__level *seen)
 {
-    tide_time head = 0;
-    tide_time pruned = 0;
-    if (seen->watermark == TIDE_TIME_NONE || seen->epoch != sync->epoch) {
+    if (seen->epoch != sync->epoch) {
         return TIDE_OK;
     }
-    int rc = tide__model_head(sync, m, &head, &pruned);
-    return rc == TIDE_OK && seen->watermark > head ? tide__history_renew(sync, true) : rc;
-}
-
-int tide__history_fallen(tide_sync *sync)
-{
-    return sync->store_behind ? TIDE_STALE : tide__history_renew(sync, true);
+    int rc = tide__begin(sync, TIDE__READ);
+    if (rc == TIDE_OK) {
+        rc = tide__end(sync, tide__life_includes(sync, m, seen->life, seen->stamp));
+    }
+    return rc == TIDE_CONFLICT ? tide__history_renew(sync, true) : rc == TIDE_STALE ? TIDE_OK : rc;
 }
 
 /* Inside a transaction: what the marks will be told. */
@@ -145,13 +141,7 @@ static int write_noted(tide_sync *sync, tide_time newest)
 int tide__history_note(tide_sync *sync)
 {
     tide_time newest = 0;
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < sync->model_count; i++) {
-        tide_time head = 0;
-        tide_time pruned = 0;
-        rc = tide__model_head(sync, sync->models[i], &head, &pruned);
-        newest = head > newest ? head : newest;
-    }
+    int rc = tide__model_newest(sync, &newest);
     if (rc != TIDE_OK || newest <= sync->noted) {
         return rc;
     }
@@ -187,14 +177,15 @@ int tide__history_recovered(tide_sync *sync, bool by_decree)
 
 /* ---- looking back ------------------------------------------------------------------------------- */
 
-static int is_earlier(tide_sync *sync, tide_time epoch, tide_time *ended)
+static int is_earlier(tide_sync *sync, tide_time epoch)
 {
+    tide_time found = TIDE_TIME_NONE;
     int rc =
         one_integer(sync,
-                    sqlite3_mprintf("SELECT ended FROM main.tidemark_epochs WHERE epoch = %lld",
+                    sqlite3_mprintf("SELECT epoch FROM main.tidemark_epochs WHERE epoch = %lld",
                                     (long long)epoch),
-                    TIDE_TIME_NONE, ended);
-    return rc == TIDE_OK && *ended == TIDE_TIME_NONE ? TIDE_ABSENT : rc;
+                    TIDE_TIME_NONE, &found);
+    return rc == TIDE_OK && found == TIDE_TIME_NONE ? TIDE_ABSENT : rc;
 }
 
 /* The marks' history against that of the rows. TIDE_OK: it is ours; TIDE_STALE: it is an earlier
@@ -202,23 +193,21 @@ static int is_earlier(tide_sync *sync, tide_time epoch, tide_time *ended)
 static int compare(tide_sync *sync, const tide_mark *known)
 {
     tide_time noted = 0;
-    tide_time ended = 0;
     int rc = one_integer(sync, sqlite3_mprintf("SELECT noted FROM main.tidemark_state"), 0, &noted);
-    sync->store_behind = known->watermark < noted;
-    sync->began = noted;
     if (rc != TIDE_OK || known->watermark == TIDE_TIME_NONE) {
         return rc;
     }
     if (known->epoch == sync->epoch) {
         return known->watermark > noted ? TIDE_CONFLICT : TIDE_OK;
     }
-    rc = is_earlier(sync, known->epoch, &ended);
+    rc = is_earlier(sync, known->epoch);
     return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_CONFLICT : rc;
 }
 
-/* Inside a transaction: compares, and notes the newest stamp, whoever gave it. Rows that are written
- * after a rollback have newer stamps than those that were lost; but they are not what was noted,
- * and before the epoch is new they must not be: else a crash here would hide the rollback. */
+/* Inside a transaction: compares, and notes the newest stamp, whoever gave it.
+ * Rows that are written after a rollback have newer stamps than those that were lost; but they are
+ * not what was noted, and before the epoch is new they must not be: else a crash here would hide
+ * the rollback. */
 static int look_back(tide_sync *sync, const tide_mark *known, tide_time *newest, int *answer)
 {
     int rc = tide__history_load(sync);
@@ -264,19 +253,20 @@ int tide__history_check(tide_sync *sync)
     return TIDE_OK;
 }
 
-int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound)
+int tide__history_bound(tide_sync *sync, const tide__model *m, const tide__level seen[],
+                        size_t count, tide_time *bound)
 {
-    tide_time ended = 0;
-    *bound = seen->watermark;
-    if (seen->watermark == TIDE_TIME_NONE || seen->epoch == sync->epoch) {
-        return TIDE_OK;
+    *bound = TIDE_TIME_NONE;
+    for (size_t i = 0; i < count; i++) {
+        tide_time ended = 0;
+        int rc = tide__life_end(sync, m, seen[i].life, &ended);
+        if (rc == TIDE_OK) {
+            *bound = seen[i].stamp < ended ? seen[i].stamp : ended;
+            return TIDE_OK;
+        }
+        if (rc < 0) {
+            return rc;
+        }
     }
-    int rc = is_earlier(sync, seen->epoch, &ended);
-    if (rc == TIDE_OK) {
-        *bound = seen->watermark < ended ? seen->watermark : ended;
-    } else if (rc == TIDE_ABSENT) {
-        *bound = TIDE_TIME_NONE;
-        rc = TIDE_OK;
-    }
-    return rc;
+    return TIDE_OK;
 }

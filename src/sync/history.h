@@ -1,9 +1,8 @@
 /* history.h - the history of our own feed, and whether it is still the one that others have seen.
  *
  * A feed has an epoch. Rows that are rolled back - a database restored, a copy taken into use - are
- * another history under old stamps; so the feed gets a new epoch, above all its stamps, and the old
- * one is kept with the stamp at which it ended. Marks and acks rest on the history that they were
- * given in, and go with it.
+ * another history under old stamps; so the feed gets a new epoch, above all its stamps. Marks and
+ * acks rest on the history that they were given in, and go with it.
  *
  * A rollback is noticed when the marks are first used, because they remember how far the rows had
  * got (tidemark_state.noted); and when a peer has seen more of our feed than there is. Then we are
@@ -14,6 +13,7 @@
 #define TIDEMARK_SYNC_HISTORY_H
 
 #include "sync/engine.h"
+#include "sync/level.h"
 
 /* Compares the marks with the rows, once for an engine; and takes what belongs to another history
  * away. */
@@ -26,12 +26,8 @@ int tide__history_load(tide_sync *sync);
  * `seen_ahead`: a peer has said so, not our marks. */
 int tide__history_renew(tide_sync *sync, bool seen_ahead);
 
-/* A peer's mark on our feed of a model is `seen`. Where that is beyond our head, renews. */
-int tide__history_heed(tide_sync *sync, tide__model *model, const tide_mark *seen);
-
-/* A peer has heard of a mark of ours on its feed that is beyond what it is now: we were rolled
- * back, rows and marks together. Renews, also while recovering. TIDE_STALE: the store alone was. */
-int tide__history_fallen(tide_sync *sync);
+/* A peer was level with our feed of a model, of this epoch, in a life that is none of ours: renews. */
+int tide__history_heed(tide_sync *sync, const tide__model *model, const tide__level *seen);
 
 /* A round has ended: what peers have seen of our rows is known to our marks. */
 int tide__history_note(tide_sync *sync);
@@ -40,8 +36,9 @@ int tide__history_note(tide_sync *sync);
  * what is here counts. */
 int tide__history_recovered(tide_sync *sync, bool by_decree);
 
-/* How much of our present rows a peer has seen that was level with our feed at `seen` (level.h): up
- * to this stamp, or TIDE_TIME_NONE. Inside a transaction. */
-int tide__history_bound(tide_sync *sync, const tide_mark *seen, tide_time *bound);
+/* How much of our present rows a peer has seen that was level with our feed at these points: up to
+ * this stamp, or TIDE_TIME_NONE. Inside a transaction. */
+int tide__history_bound(tide_sync *sync, const tide__model *model, const tide__level seen[],
+                        size_t count, tide_time *bound);
 
 #endif

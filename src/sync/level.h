@@ -10,12 +10,22 @@
 
 #include "sync/engine.h"
 
-/* Inside a transaction: watermark and epoch, or TIDE_TIME_NONE. */
-int tide__level_find(tide_sync *sync, const uuid_t peer, const tide__model *model, tide_mark *out);
+/* Of the peer's feed; of each of its last lives (life.h) the last level is kept, because the peer
+ * may have lost the later ones. */
+typedef struct tide__level {
+    tide_time stamp;
+    tide_time epoch;
+    tide_time life;
+} tide__level;
 
-/* We are level with the peer's feed that began at `epoch`, at stamp `upto`. In a transaction of its
- * own, if that is new. */
+#define TIDE__LEVELS_MAX 16
+
+/* Inside a transaction: the last `most` of them, the newest first, and how many there are. */
+int tide__level_find(tide_sync *sync, const uuid_t peer, const tide__model *model, size_t most,
+                     tide__level out[], size_t *count);
+
+/* We are level with the peer's feed. In a transaction of its own, if that is new. */
 int tide__level_reached(tide_sync *sync, const uuid_t peer, const tide__model *model,
-                        tide_time epoch, tide_time upto);
+                        const tide__level *level);
 
 #endif

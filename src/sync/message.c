@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-#define HEAD_FIELDS 6
+#define HEAD_FIELDS 7
 #define DEPTH_MAX 8
 #define BUFFER_FIRST 1024
 
@@ -229,10 +229,12 @@ static bool get_question(const msgpack_object *o, tide__question *out)
     for (size_t i = 0; i < out->count; i++) {
         const msgpack_object_array *w = array_of(&wants->ptr[i]);
         tide__want *want = &out->wants[i];
-        if (w == NULL || w->size != 6 || !get_resource(&w->ptr[0], &want->resource) ||
+        if (w == NULL || w->size != 8 || !get_resource(&w->ptr[0], &want->resource) ||
             !get_time(&w->ptr[1], &want->after) || !get_time(&w->ptr[2], &want->epoch) ||
             !get_time(&w->ptr[3], &want->generation) || !get_bool(&w->ptr[4], &want->all) ||
-            !get_uint32(&w->ptr[5], 0, TIDE__DOUBT_MAX, &want->doubt)) {
+            !get_uint32(&w->ptr[5], 0, TIDE__DOUBT_MAX, &want->doubt) ||
+            !get_time(&w->ptr[6], &want->life) || !get_time(&w->ptr[7], &want->head) ||
+            (want->life == TIDE_TIME_NONE) != (want->head == TIDE_TIME_NONE)) {
             return false;
         }
     }
@@ -264,15 +266,28 @@ static bool get_offers(const msgpack_object *o, tide__message *out)
     return true;
 }
 
-static bool get_seen(const msgpack_object *o, tide_mark *out)
+/* A time that must be there. */
+static bool get_a_time(const msgpack_object *o, tide_time *out)
 {
-    *out = (tide_mark){TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
-    if (o->type == MSGPACK_OBJECT_NIL) {
-        return true;
+    return get_time(o, out) && *out != TIDE_TIME_NONE;
+}
+
+static bool get_seen(const msgpack_object *o, tide__range *out)
+{
+    const msgpack_object_array *levels = array_of(o);
+    if (levels == NULL || levels->size > TIDE__LEVELS_MAX) {
+        return false;
     }
-    const msgpack_object_array *a = array_of(o);
-    return a != NULL && a->size == 2 && get_time(&a->ptr[0], &out->watermark) &&
-           get_time(&a->ptr[1], &out->epoch);
+    out->seen_count = levels->size;
+    for (size_t i = 0; i < out->seen_count; i++) {
+        const msgpack_object_array *a = array_of(&levels->ptr[i]);
+        tide__level *level = &out->seen[i];
+        if (a == NULL || a->size != 3 || !get_a_time(&a->ptr[0], &level->stamp) ||
+            !get_a_time(&a->ptr[1], &level->epoch) || !get_a_time(&a->ptr[2], &level->life)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool get_digest(const msgpack_object *o, tide__range *out)
@@ -301,11 +316,12 @@ static bool get_ranges(const msgpack_object *o, tide__message *out)
     for (size_t i = 0; i < out->range_count; i++) {
         const msgpack_object_array *r = array_of(&ranges->ptr[i]);
         tide__range *range = &out->ranges[i];
-        if (r == NULL || r->size != 10 || !get_resource(&r->ptr[0], &range->resource) ||
+        if (r == NULL || r->size != 11 || !get_resource(&r->ptr[0], &range->resource) ||
             !get_time(&r->ptr[1], &range->after) || !get_time(&r->ptr[2], &range->upto) ||
             !get_time(&r->ptr[4], &range->generation) || !get_bool(&r->ptr[5], &range->rescan) ||
-            !get_seen(&r->ptr[6], &range->seen) || !get_time(&r->ptr[7], &range->acked) ||
-            !get_bool(&r->ptr[8], &range->doubts) || !get_digest(&r->ptr[9], range)) {
+            !get_a_time(&r->ptr[6], &range->head) || !get_bool(&r->ptr[7], &range->known) ||
+            !get_seen(&r->ptr[8], range) || !get_bool(&r->ptr[9], &range->doubts) ||
+            !get_digest(&r->ptr[10], range)) {
             return false;
         }
         range->rows = array_of(&r->ptr[3]);
@@ -357,7 +373,8 @@ static int decode_fields(tide__message *message, tide__detail *detail)
     message->kind = (int)(kind <= TIDE__NEWS ? kind : 0);
     if (!get_uuid(&fields->ptr[2], message->library) || !get_uuid(&fields->ptr[3], message->from) ||
         !get_integer(&fields->ptr[4], &message->session) || message->session <= 0 ||
-        !get_time(&fields->ptr[5], &message->epoch) || message->epoch == TIDE_TIME_NONE) {
+        !get_a_time(&fields->ptr[5], &message->epoch) ||
+        !get_a_time(&fields->ptr[6], &message->life)) {
         return tide__fail(detail, TIDE_EPROTO, "the head of the peer's message is malformed");
     }
     return get_body(fields, message)
@@ -516,7 +533,7 @@ void tide__pack_value(msgpack_packer *p, const tide_value *value)
 }
 
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, int64_t session, tide_time epoch)
+                     const uuid_t from, int64_t session, tide_time epoch, tide_time life)
 {
     (void)msgpack_pack_array(p, HEAD_FIELDS + fields);
     (void)msgpack_pack_int(p, kind);
@@ -525,6 +542,7 @@ void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t li
     tide__pack_bytes(p, from, sizeof(uuid_t));
     (void)msgpack_pack_int64(p, session);
     tide__pack_time(p, epoch);
+    tide__pack_time(p, life);
 }
 
 void tide__pack_question(msgpack_packer *p, const tide__question *question)
@@ -541,19 +559,21 @@ void tide__pack_question(msgpack_packer *p, const tide__question *question)
     (void)msgpack_pack_array(p, question->count);
     for (size_t i = 0; i < question->count; i++) {
         const tide__want *want = &question->wants[i];
-        (void)msgpack_pack_array(p, 6);
+        (void)msgpack_pack_array(p, 8);
         tide__pack_text(p, want->resource.text, want->resource.length);
         tide__pack_time(p, want->after);
         tide__pack_time(p, want->epoch);
         tide__pack_time(p, want->generation);
         tide__pack_bool(p, want->all);
         (void)msgpack_pack_uint32(p, want->doubt);
+        tide__pack_time(p, want->life);
+        tide__pack_time(p, want->head);
     }
 }
 
 void tide__pack_range(msgpack_packer *p, const tide__range *range)
 {
-    (void)msgpack_pack_array(p, 10);
+    (void)msgpack_pack_array(p, 11);
     tide__pack_text(p, range->resource.text, range->resource.length);
     tide__pack_time(p, range->after);
     tide__pack_time(p, range->upto);
@@ -563,14 +583,15 @@ void tide__pack_range_end(msgpack_packer *p, const tide__range *range)
 {
     tide__pack_time(p, range->generation);
     tide__pack_bool(p, range->rescan);
-    if (range->seen.watermark == TIDE_TIME_NONE) {
-        (void)msgpack_pack_nil(p);
-    } else {
-        (void)msgpack_pack_array(p, 2);
-        tide__pack_time(p, range->seen.watermark);
-        tide__pack_time(p, range->seen.epoch);
+    tide__pack_time(p, range->head);
+    tide__pack_bool(p, range->known);
+    (void)msgpack_pack_array(p, range->seen_count);
+    for (size_t i = 0; i < range->seen_count; i++) {
+        (void)msgpack_pack_array(p, 3);
+        tide__pack_time(p, range->seen[i].stamp);
+        tide__pack_time(p, range->seen[i].epoch);
+        tide__pack_time(p, range->seen[i].life);
     }
-    tide__pack_time(p, range->acked);
     tide__pack_bool(p, range->doubts);
     if (range->summed) {
         unsigned char sum[TIDE__DIGEST_BYTES];

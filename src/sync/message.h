@@ -1,6 +1,7 @@
 /* message.h - the four messages, as MessagePack. docs/protocol.md describes them.
  *
- * Every message is one array: kind, protocol, library, sender, its session, epoch of its feed, then
+ * Every message is one array: kind, protocol, library, sender, its session, epoch of its feed, its
+ * life, then
  *
  *     HELLO  models [[resource, columns] ...], question
  *     WANT   question
@@ -8,12 +9,12 @@
  *     NEWS   (nothing)
  *
  * question: [number, rows, bytes, health, wants], wants nil from one who does not know yet
- * whom it asks; want: [resource, after, epoch, generation, all, doubt]; range: [resource, after,
- * upto, rows, generation, rescan, seen, digest], seen nil or [mark, epoch], digest nil or [count,
- * sum]; row: [deleted, version, device, key, values ...]. A PAGE has the session and number of its
- * question. Decoding is msgpack-c's; here the bytes are measured before, so that no count can ask
- * for more memory than the message is long, and every field is checked after. What is decoded
- * points into the message.
+ * whom it asks; want: [resource, after, epoch, generation, all, doubt, life, head]; range:
+ * [resource, after, upto, rows, generation, rescan, head, known, seen, doubts, digest], seen
+ * [[stamp, epoch, life] ...], digest nil or [count, sum]; row: [deleted, version, device, key,
+ * values ...]. A PAGE has the session and number of its question. Decoding is msgpack-c's; here the
+ * bytes are measured before, so that no count can ask for more memory than the message is long, and
+ * every field is checked after. What is decoded points into the message.
  */
 #ifndef TIDEMARK_SYNC_MESSAGE_H
 #define TIDEMARK_SYNC_MESSAGE_H
@@ -25,8 +26,9 @@
 
 #include "base/detail.h"
 #include "sync/digest.h"
+#include "sync/level.h"
 
-#define TIDE__PROTOCOL 2
+#define TIDE__PROTOCOL 3
 
 /* Values of all kinds in one message: msgpack-c takes 24 bytes for each. */
 #define TIDE__ITEMS_MAX (2u << 20)
@@ -60,6 +62,8 @@ typedef struct tide__want {
     tide_time generation; /* of the full read this goes on with; TIDE_TIME_NONE: it is none */
     bool all;             /* also the rows that came from the asker */
     uint32_t doubt;
+    tide_time life; /* the last page that was taken was made in it; TIDE_TIME_NONE: none was, */
+    tide_time head; /* when the feed ended there; likewise */
 } tide__want;
 
 typedef struct tide__question {
@@ -84,10 +88,13 @@ typedef struct tide__range {
     const msgpack_object_array *rows; /* each checked by tide__message_row */
     tide_time generation;             /* of the full read it belongs to, or that is due; NONE */
     bool rescan;                      /* a full read is due: there are no rows */
-    tide_mark seen;  /* the sender's mark on our feed; watermark TIDE_TIME_NONE: it has none */
-    tide_time acked; /* the mark on the sender's feed that it last heard of from us */
-    bool doubts;     /* the sender is still looking for the reason why digests differ */
-    bool summed;     /* there is a digest */
+    tide_time head;                   /* where the feed ends; 0: it is empty */
+    bool known;        /* what the asker took before is part of the sender's history */
+    size_t seen_count; /* of the sender's levels with our feed, the newest first; all of them only
+                          where a full read is due */
+    tide__level seen[TIDE__LEVELS_MAX];
+    bool doubts; /* the sender is still looking for the reason why digests differ */
+    bool summed; /* there is a digest */
     tide__digest digest;
 } tide__range;
 
@@ -98,6 +105,7 @@ typedef struct tide__message {
     uuid_t from;
     int64_t session;
     tide_time epoch;
+    tide_time life;
     tide__question question; /* HELLO, WANT */
     size_t offer_count;      /* HELLO */
     tide__offer offers[TIDE_MODELS_MAX];
@@ -135,9 +143,9 @@ void tide__buffer_free(tide__buffer *buffer);
 void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size);
 void tide__packer(tide__buffer *buffer, msgpack_packer *packer);
 
-/* The array's head with `fields` fields behind the six of every message. */
+/* The array's head with `fields` fields behind the seven of every message. */
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
-                     const uuid_t from, int64_t session, tide_time epoch);
+                     const uuid_t from, int64_t session, tide_time epoch, tide_time life);
 void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
 void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
 void tide__pack_time(msgpack_packer *p, tide_time time);

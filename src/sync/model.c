@@ -496,6 +496,19 @@ int tide__model_head(tide_sync *sync, tide__model *m, tide_time *head, tide_time
     return rc;
 }
 
+int tide__model_newest(tide_sync *sync, tide_time *newest)
+{
+    int rc = TIDE_OK;
+    *newest = 0;
+    for (size_t i = 0; rc == TIDE_OK && i < sync->model_count; i++) {
+        tide_time head = 0;
+        tide_time pruned = 0;
+        rc = tide__model_head(sync, sync->models[i], &head, &pruned);
+        *newest = head > *newest ? head : *newest;
+    }
+    return rc;
+}
+
 /* ---- finding and ordering ----------------------------------------------------------------------- */
 
 tide__model *tide__model_find(const tide_sync *sync, const char *resource, size_t length)

@@ -22,4 +22,7 @@ int tide__model_order(tide_sync *sync, tide__model **order);
 /* The newest stamp of a model's feed, 0 if it is empty, and up to where it is pruned, or 0. */
 int tide__model_head(tide_sync *sync, tide__model *model, tide_time *head, tide_time *pruned);
 
+/* The newest of all heads; 0 if all feeds are empty. */
+int tide__model_newest(tide_sync *sync, tide_time *newest);
+
 #endif

@@ -20,6 +20,7 @@ typedef struct judged {
     bool rescan;  /* a full read begins */
     bool full;    /* it is part of one, */
     bool last;    /* and reaches the head */
+    bool follows; /* what we rest on is not what it was */
     tide__reading reading;
     uint64_t written;
     tide__parking parking;
@@ -34,7 +35,6 @@ typedef struct page {
     bool writes;                      /* there is something to do in the database */
     uint64_t fitted[TIDE_MODELS_MAX]; /* of those that were parked, by place of the model */
     bool gap;
-    bool fallen;      /* the peer knows of a mark of ours that is beyond what it is now */
     tide_time newest; /* stamp given */
 } page;
 
@@ -67,8 +67,27 @@ static void judge_plain(page *p, const tide__range *range, const tide_mark *mark
         p->gap = p->gap || !out->restart;
     } else {
         out->apply = range->after <= mark->watermark && range->upto > mark->watermark;
+        out->follows = range->after == mark->watermark && range->upto == mark->watermark;
         p->gap = p->gap || range->after > mark->watermark;
     }
+}
+
+/* The page as something to rest on. */
+static tide__following following_of(const page *p, const tide__range *range)
+{
+    return (tide__following){p->message->life, range->head, -1};
+}
+
+/* Where nothing new is, the life and the head may be. */
+static int judge_following(page *p, const tide__range *range, judged *out)
+{
+    tide__following before;
+    int rc = tide__following_find(p->sync, p->peer, out->model, &before);
+    bool same = rc == TIDE_OK && range->known && before.life == p->message->life &&
+                before.head == range->head;
+    out->follows = (out->apply || out->follows) && !same;
+    p->writes = p->writes || out->follows || (out->apply && (out->full || range->rows->size > 0));
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
 static int judge_range(page *p, size_t i)
@@ -92,8 +111,6 @@ static int judge_range(page *p, size_t i)
     if (rc != TIDE_OK) {
         return rc;
     }
-    p->fallen = p->fallen || (!out->full && mark.watermark != TIDE_TIME_NONE &&
-                              mark.epoch == p->message->epoch && range->acked > mark.watermark);
     if (range->rescan) {
         out->rescan = !out->full || out->reading.epoch != p->message->epoch ||
                       out->reading.generation != range->generation;
@@ -103,8 +120,7 @@ static int judge_range(page *p, size_t i)
     } else {
         judge_plain(p, range, &mark, out);
     }
-    p->writes = p->writes || (out->apply && (out->full || range->rows->size > 0));
-    return TIDE_OK;
+    return judge_following(p, range, out);
 }
 
 static int check_rows(page *p)
@@ -134,9 +150,11 @@ static int check_rows(page *p)
 static int write_range(page *p, tide__apply *apply, const tide__range *range, judged *j)
 {
     tide_value values[TIDE_COLUMNS_MAX];
-    int rc = TIDE_OK;
+    tide__following following = following_of(p, range);
+    int rc = tide__following_go_on(p->sync, p->peer, j->model, range->known, &following);
     j->written = 0;
     j->parking.count = 0;
+    apply->source = following.source;
     for (size_t r = 0; rc == TIDE_OK && r < range->rows->size; r++) {
         tide_change change;
         (void)tide__message_row(range, r, j->model->column_count, &change, values);
@@ -162,13 +180,13 @@ static int write_rows(page *p, bool *again)
     tide__apply apply;
     uint64_t written = 0;
     int64_t upto = 0;
-    int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY, p->peer, p->message->epoch);
+    int rc = tide__apply_begin(&apply, p->sync, TIDE__APPLY);
     *again = false;
     if (rc != TIDE_OK) {
         return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
-        if (p->judged[i].apply) {
+        if (p->judged[i].apply || p->judged[i].follows) {
             rc = write_range(p, &apply, &p->message->ranges[i], &p->judged[i]);
             written += p->judged[i].written;
         }
@@ -202,12 +220,14 @@ static int begin_readings(page *p)
         const tide__range *range = &p->message->ranges[i];
         const judged *j = &p->judged[i];
         if (j->rescan) {
-            rc = tide__history_heed(p->sync, j->model, &range->seen);
+            rc = range->seen_count == 0 ? TIDE_OK
+                                        : tide__history_heed(p->sync, j->model, &range->seen[0]);
         }
-        if (rc == TIDE_OK && j->rescan) { /* a peer that names none due has forgotten no deletion */
-            rc = tide__reading_begin(p->sync, p->peer, j->model, p->message->epoch,
-                                     range->rescan ? range->generation : 0, &range->seen,
-                                     range->rescan && (!j->full || j->reading.sweeping));
+        if (rc == TIDE_OK && j->rescan) {
+            tide__following following = following_of(p, range);
+            rc =
+                tide__reading_begin(p->sync, p->peer, j->model, range, p->message->epoch,
+                                    &following, range->rescan && (!j->full || j->reading.sweeping));
         }
     }
     return rc;
@@ -282,9 +302,9 @@ static int note_levels(page *p)
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
         const tide__range *range = &p->message->ranges[i];
+        tide__level level = {range->upto, p->message->epoch, p->message->life};
         if (range->upto != TIDE_TIME_NONE) {
-            rc = tide__level_reached(p->sync, p->peer, p->judged[i].model, p->message->epoch,
-                                     range->upto);
+            rc = tide__level_reached(p->sync, p->peer, p->judged[i].model, &level);
         }
     }
     return rc;
@@ -312,14 +332,6 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *me
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         rc = judge_range(&p, i);
-    }
-    if (rc == TIDE_OK && p.fallen) {
-        rc = tide__history_fallen(sync);
-        *gap = true; /* everything is asked for anew */
-        if (rc != TIDE_STALE) {
-            return rc;
-        }
-        rc = TIDE_OK;
     }
     if (rc == TIDE_OK) {
         rc = check_rows(&p);

@@ -526,7 +526,7 @@ static int retry_some(tide_sync *sync, tide__purpose purpose, int64_t *upto, uin
 {
     uint64_t written[TIDE_MODELS_MAX] = {0};
     tide__apply apply;
-    int rc = tide__apply_begin(&apply, sync, purpose, sync->device, 0);
+    int rc = tide__apply_begin(&apply, sync, purpose);
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -15,24 +15,25 @@ enum {
     DIVERGED                        /* the user was told */
 };
 
-/* The peer, and the epoch of its feed. */
+/* A page, and the peer it is from. */
 typedef struct whose {
     const unsigned char *peer;
-    tide_time epoch;
+    const tide__message *page;
 } whose;
 
 /* ---- comparing ---------------------------------------------------------------------------------- */
 
 /* Inside a transaction: whether the peer has everything of our feed, but for what came from its
  * own; deletions that were forgotten here it has had, too. */
-static int has_all(tide_sync *sync, const whose *peer, const tide__model *m, const tide_mark *seen)
+static int has_all(tide_sync *sync, const whose *peer, const tide__model *m,
+                   const tide__range *range)
 {
     sqlite3_stmt *statement = NULL;
-    sqlite3_int64 source = -1;
-    bool ours = seen->epoch == sync->epoch;
-    long long after = seen->watermark == TIDE_TIME_NONE || !ours ? 0 : seen->watermark;
-    int rc = tide__device_find(sync, peer->peer, peer->epoch, &source);
-    if (rc == TIDE_OK) {
+    tide__following following;
+    bool seen = range->seen_count > 0 && range->seen[0].epoch == sync->epoch;
+    long long after = seen ? range->seen[0].stamp : 0;
+    int rc = tide__following_find(sync, peer->peer, m, &following);
+    if (rc == TIDE_OK || rc == TIDE_ABSENT) {
         rc = tide__sql_prepare_made(
             sync->db,
             sqlite3_mprintf("SELECT 1 WHERE (SELECT pruned FROM main.tidemark_resources WHERE "
@@ -40,8 +41,8 @@ static int has_all(tide_sync *sync, const whose *peer, const tide__model *m, con
                             "main.\"tidemark_%w_rows\" WHERE "
                             "stamp > %lld AND source <> %lld) OR EXISTS (SELECT 1 FROM "
                             "main.\"tidemark_%w_gone\" WHERE stamp > %lld AND source <> %lld)",
-                            m->resource, after, m->resource, after, (long long)source, m->resource,
-                            after, (long long)source),
+                            m->resource, after, m->resource, after, (long long)following.source,
+                            m->resource, after, (long long)following.source),
             &statement, &sync->detail);
     }
     if (rc == TIDE_OK) {
@@ -64,7 +65,7 @@ static int compare(tide_sync *sync, const whose *peer, tide__model *m, const tid
     }
     *never = parked > 0 || sync->recovering;
     if (rc == TIDE_OK && !*never) {
-        rc = has_all(sync, peer, m, &range->seen);
+        rc = has_all(sync, peer, m, range);
     }
     if (rc != TIDE_OK || *never) {
         return rc == TIDE_STALE ? TIDE_OK : rc;
@@ -119,6 +120,7 @@ static int take_step(tide__proof *proof, tide_sync *sync, const whose *peer, tid
                         .kind = TIDE_EVENT_DIVERGED,
                         .peer = peer->peer,
                         .resource = m->resource};
+    tide__following page = {peer->page->life, range->head, -1};
     unsigned char *stage = &proof->stage[m->place];
     switch (*stage) {
     case TIDE__NO_DOUBT:
@@ -128,7 +130,7 @@ static int take_step(tide__proof *proof, tide_sync *sync, const whose *peer, tid
     case TIDE__RECOUNT:
         *stage = TIDE__READ_AGAIN;
         *again = true;
-        return tide__reading_begin(sync, peer->peer, m, peer->epoch, 0, &range->seen, false);
+        return tide__reading_begin(sync, peer->peer, m, range, peer->page->epoch, &page, false);
     case TIDE__READ_AGAIN:
         *stage = WAITING;
         proof->number = number;
@@ -149,7 +151,7 @@ static int take_step(tide__proof *proof, tide_sync *sync, const whose *peer, tid
 int tide__proof_compare(tide__proof *proof, tide_sync *sync, const uuid_t peer,
                         const tide__message *page, uint32_t number, bool *again, bool *news)
 {
-    const whose of = {peer, page->epoch};
+    const whose of = {peer, page};
     int rc = TIDE_OK;
     proof->compared = true;
     for (size_t i = 0; rc == TIDE_OK && i < page->range_count; i++) {

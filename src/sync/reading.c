@@ -46,20 +46,15 @@ int tide__reading_find(tide_sync *sync, const uuid_t peer, const tide__model *m,
 }
 
 /* Whether a row of ours may have to go at the end. Inside a transaction. */
-static int may_sweep(tide_sync *sync, const uuid_t peer, const tide__model *m, tide_time epoch,
-                     tide_time bound)
+static int may_sweep(tide_sync *sync, const tide__model *m, tide_time bound, sqlite3_int64 source)
 {
     sqlite3_stmt *statement = NULL;
-    sqlite3_int64 source = -1;
-    int rc = tide__device_find(sync, peer, epoch, &source);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_prepare_made(
-            sync->db,
-            sqlite3_mprintf("SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp <= %lld OR "
-                            "source = %lld LIMIT 1",
-                            m->resource, (long long)bound, (long long)source),
-            &statement, &sync->detail);
-    }
+    int rc = tide__sql_prepare_made(
+        sync->db,
+        sqlite3_mprintf("SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp <= %lld OR "
+                        "source = %lld LIMIT 1",
+                        m->resource, (long long)bound, (long long)source),
+        &statement, &sync->detail);
     if (rc == TIDE_OK) {
         rc = tide__sql_step(statement, &sync->detail);
     }
@@ -84,11 +79,12 @@ static int write_begin(tide_sync *sync, const uuid_t peer, const tide__model *m,
         &sync->detail);
 }
 
-int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m, tide_time epoch,
-                        tide_time generation, const tide_mark *seen, bool sweeping)
+int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m,
+                        const tide__range *range, tide_time epoch, tide__following *page,
+                        bool sweeping)
 {
     tide__reading reading = {.epoch = epoch,
-                             .generation = generation,
+                             .generation = range->rescan ? range->generation : 0,
                              .bound = TIDE_TIME_NONE,
                              .upto = TIDE_TIME_NONE,
                              .sweeping = sweeping};
@@ -99,10 +95,11 @@ int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m
     if (rc != TIDE_OK) {
         return rc;
     }
-    if (sweeping) {
-        rc = tide__history_bound(sync, seen, &reading.bound);
+    rc = tide__following_go_on(sync, peer, m, range->known, page);
+    if (rc == TIDE_OK && sweeping) {
+        rc = tide__history_bound(sync, m, range->seen, range->seen_count, &reading.bound);
         if (rc == TIDE_OK) {
-            rc = may_sweep(sync, peer, m, epoch, reading.bound);
+            rc = may_sweep(sync, m, reading.bound, page->source);
             reading.listing = rc == TIDE_OK;
             rc = rc == TIDE_ABSENT ? TIDE_OK : rc;
         }
@@ -189,12 +186,12 @@ int tide__reading_end(tide_sync *sync, const uuid_t peer, tide__model *m,
                       const tide__reading *reading, uint64_t *swept)
 {
     char text[UUID_STR_LEN];
-    sqlite3_int64 source = -1;
+    tide__following following;
     uuid_unparse_lower(peer, text);
     *swept = 0;
-    int rc = tide__device_find(sync, peer, reading->epoch, &source);
+    int rc = tide__following_find(sync, peer, m, &following);
     if (rc == TIDE_OK && reading->listing) {
-        rc = sweep(sync, text, m, reading->bound, source, swept);
+        rc = sweep(sync, text, m, reading->bound, following.source, swept);
     }
     if (rc == TIDE_OK) {
         rc = tide__sql_run_made(

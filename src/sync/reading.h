@@ -16,6 +16,8 @@
 #define TIDEMARK_SYNC_READING_H
 
 #include "sync/engine.h"
+#include "sync/following.h"
+#include "sync/message.h"
 
 typedef struct tide__reading {
     tide_time epoch;
@@ -31,9 +33,11 @@ int tide__reading_find(tide_sync *sync, const uuid_t peer, const tide__model *mo
                        tide__reading *out);
 
 /* Begins one, in a transaction of its own, or begins it again under another generation; the mark
- * goes. `sweeping` false: nothing is deleted at the end. `seen` is the peer's mark on our feed. */
+ * goes. `range` says that it is due, or why it is wanted: then the peer has forgotten no deletion.
+ * `epoch` and `page` are what the range was made in. `sweeping` false: nothing is deleted at the end. */
 int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *model,
-                        tide_time epoch, tide_time generation, const tide_mark *seen, bool sweeping);
+                        const tide__range *range, tide_time epoch, tide__following *page,
+                        bool sweeping);
 
 /* Inside the transaction that applies a page: */
 int tide__reading_list(tide_sync *sync, const uuid_t peer, const tide__model *model,

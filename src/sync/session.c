@@ -21,6 +21,7 @@
 
 #include "sync/engine.h"
 #include "sync/feed.h"
+#include "sync/following.h"
 #include "sync/history.h"
 #include "sync/message.h"
 #include "sync/model.h"
@@ -67,6 +68,7 @@ struct tide_session {
     bool peer_known;    /* its HELLO is here, its models fit */
     uuid_t peer;
     tide_time peer_epoch;
+    tide_time peer_life;
     size_t shared_count;                /* models that both have */
     int64_t peer_session;               /* the one we talk with */
     int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts
@@ -216,11 +218,17 @@ static void enter_state(tide_session *session, int state)
 static int make_want(tide_session *session, const tide__model *m, tide__want *want, bool *from_start)
 {
     tide__reading reading;
+    tide__following following;
     tide_mark mark;
     *want = (tide__want){.resource = {m->resource, strlen(m->resource)},
                          .generation = TIDE_TIME_NONE,
                          .doubt = tide__proof_doubt(&session->proof, m)};
-    int rc = tide__reading_find(session->sync, session->peer, m, &reading);
+    int rc = tide__following_find(session->sync, session->peer, m, &following);
+    want->life = following.life;
+    want->head = following.head;
+    if (rc == TIDE_OK || rc == TIDE_ABSENT) {
+        rc = tide__reading_find(session->sync, session->peer, m, &reading);
+    }
     if (rc == TIDE_OK) {
         want->after = reading.upto;
         want->epoch = reading.epoch;
@@ -307,7 +315,7 @@ static int send_question(tide_session *session)
     }
     tide__packer(&session->out, &packer);
     tide__pack_head(&packer, hello ? TIDE__HELLO : TIDE__WANT, hello ? 2 : 1, sync->library,
-                    sync->device, session->id, sync->epoch);
+                    sync->device, session->id, sync->epoch, sync->life);
     if (hello) {
         pack_models(&packer, session);
     }
@@ -345,7 +353,7 @@ static void ask_for_proof(tide_session *session)
 static int send_page(tide_session *session)
 {
     tide__served served;
-    tide__asker asker = {session->peer, session->peer_epoch, session->peer_session, {false}};
+    tide__asker asker = {session->peer, session->peer_life, session->peer_session, {false}};
     const tide__question *question = &session->question.question;
     for (size_t i = 0; i < session->order_count; i++) {
         const tide__model *m = session->order[i];
@@ -401,7 +409,7 @@ int tide_session_next(tide_session *session, const void **bytes, size_t *size)
         msgpack_packer packer;
         tide__packer(&session->out, &packer);
         tide__pack_head(&packer, TIDE__NEWS, 0, session->sync->library, session->sync->device,
-                        session->id, session->sync->epoch);
+                        session->id, session->sync->epoch, session->sync->life);
         session->news = false;
         session->news_sent = true;
         session->news_ns = retry_time(session);
@@ -522,20 +530,20 @@ static void change_to_rival(tide_session *session)
 
 /* The peer's feed has this epoch now. One older than that of our marks: the peer was restored as a
  * whole, or lives twice. */
-static int note_epoch(tide_session *session, tide_time epoch)
+static int note_epoch(tide_session *session, const tide__message *message)
 {
-    if (session->peer_epoch == epoch) {
+    session->peer_life = message->life;
+    if (session->peer_epoch == message->epoch) {
         return TIDE_OK;
     }
-    session->peer_epoch = epoch;
-    return tide__peer_met(session->sync, session->peer, epoch);
+    session->peer_epoch = message->epoch;
+    return tide__peer_met(session->sync, session->peer, message->epoch);
 }
 
 /* Its feed may have begun anew since its last message. */
 static int hear_question(tide_session *session, const tide__message *message)
 {
-    return keep_question(session, &message->question) ? note_epoch(session, message->epoch)
-                                                      : TIDE_OK;
+    return keep_question(session, &message->question) ? note_epoch(session, message) : TIDE_OK;
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -567,7 +575,7 @@ static bool can_restore(const tide_session *session, const tide__message *messag
 {
     bool known = false;
     for (size_t i = 0; i < message->range_count; i++) {
-        known = known || message->ranges[i].seen.watermark != TIDE_TIME_NONE;
+        known = known || message->ranges[i].seen_count > 0;
     }
     return known && message->health == TIDE__HEALTHY &&
            message->range_count >= session->shared_count;
@@ -625,7 +633,7 @@ static int hear_page(tide_session *session, const tide__message *message)
     session->asked = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
-    int rc = note_epoch(session, message->epoch);
+    int rc = note_epoch(session, message);
     if (rc != TIDE_OK) {
         return rc;
     }

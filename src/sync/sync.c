@@ -44,6 +44,14 @@ void tide__random_uuid(const tide_sync *sync, uuid_t out)
     out[8] = (unsigned char)((out[8] & 0x3f) | 0x80);
 }
 
+tide_time tide__later(const tide_sync *sync, tide_time last)
+{
+    uuid_t random;
+    tide_time now = tide__now(sync);
+    tide__random_uuid(sync, random);
+    return 1 + (now > last ? now : last) + (random[0] << 8 | random[1]);
+}
+
 void tide__emit(const tide_sync *sync, const tide_event *event)
 {
     if (sync->event != NULL) {
@@ -68,7 +76,7 @@ static int load_devices(tide_sync *sync)
     sqlite3_stmt *statement = NULL;
     tide__device *devices = NULL;
     size_t count = 0;
-    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, epoch FROM main.tidemark_devices",
+    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, life FROM main.tidemark_devices",
                                &statement, &sync->detail);
     while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
         const char *text = (const char *)sqlite3_column_text(statement, 1);
@@ -79,7 +87,7 @@ static int load_devices(tide_sync *sync)
         }
         devices = larger;
         devices[count].id = sqlite3_column_int64(statement, 0);
-        devices[count].epoch = sqlite3_column_int64(statement, 2);
+        devices[count].life = sqlite3_column_int64(statement, 2);
         if (text == NULL || uuid_parse(text, devices[count].uuid) != 0) {
             rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices holds no device id");
             break;
@@ -107,10 +115,10 @@ static const tide__device *find_number(const tide_sync *sync, sqlite3_int64 id)
     return NULL;
 }
 
-static const tide__device *find_device(const tide_sync *sync, const uuid_t uuid, tide_time epoch)
+static const tide__device *find_device(const tide_sync *sync, const uuid_t uuid, tide_time life)
 {
     for (size_t i = 0; i < sync->device_count; i++) {
-        if (sync->devices[i].epoch == epoch && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
+        if (sync->devices[i].life == life && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
             return &sync->devices[i];
         }
     }
@@ -135,34 +143,34 @@ int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **u
     return TIDE_OK;
 }
 
-int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id)
+int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id)
 {
-    const tide__device *device = find_device(sync, uuid, epoch);
+    const tide__device *device = find_device(sync, uuid, life);
     if (device == NULL) {
         int rc = load_devices(sync);
         if (rc != TIDE_OK) {
             return rc;
         }
-        device = find_device(sync, uuid, epoch);
+        device = find_device(sync, uuid, life);
     }
     *id = device == NULL ? -1 : device->id;
     return TIDE_OK;
 }
 
-int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time epoch, sqlite3_int64 *id)
+int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id)
 {
     char text[UUID_STR_LEN];
-    int rc = tide__device_find(sync, uuid, epoch, id);
+    int rc = tide__device_find(sync, uuid, life, id);
     if (rc != TIDE_OK || *id >= 0) {
         return rc;
     }
     uuid_unparse_lower(uuid, text);
     rc = tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf("INSERT INTO main.tidemark_devices (uuid, epoch) VALUES (%Q, %lld)", text,
-                        (long long)epoch),
+        sqlite3_mprintf("INSERT INTO main.tidemark_devices (uuid, life) VALUES (%Q, %lld)", text,
+                        (long long)life),
         &sync->detail);
-    return rc == TIDE_OK ? tide__device_find(sync, uuid, epoch, id) : rc;
+    return rc == TIDE_OK ? tide__device_find(sync, uuid, life, id) : rc;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -468,10 +476,11 @@ static int apply_changes(tide_sync *sync, const uuid_t peer, const tide_change *
                          size_t count, tide__purpose purpose, uint64_t *written)
 {
     tide__apply apply;
-    int rc = tide__apply_begin(&apply, sync, purpose, peer, 0);
+    int rc = tide__apply_begin(&apply, sync, purpose);
     if (rc != TIDE_OK) {
         return rc;
     }
+    rc = tide__device_id(sync, peer, 0, &apply.source);
     for (size_t i = 0; rc == TIDE_OK && i < count; i++) {
         tide__model *m = tide__model_find(sync, changes[i].resource, strlen(changes[i].resource));
         rc = tide__parked_write(&apply, m, &changes[i]);

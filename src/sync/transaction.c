@@ -17,9 +17,16 @@ static const char *const control_sql[TIDE__CONTROLS] = {
     [TIDE__CONTROL_COMMIT] = "COMMIT",
     [TIDE__CONTROL_ROLLBACK] = "ROLLBACK",
     [TIDE__CONTROL_VERSION] = "PRAGMA main.data_version",
-    [TIDE__CONTROL_STATE] = "SELECT epoch, recovering FROM main.tidemark_state",
-    [TIDE__CONTROL_LEVEL] = ("SELECT stamp, epoch FROM main.tidemark_levels WHERE peer = ?1 AND "
-                             "resource = ?2"),
+    [TIDE__CONTROL_STATE] = "SELECT epoch, recovering, life, shown, until FROM main.tidemark_state",
+    [TIDE__CONTROL_LIFE] = ("SELECT s.life, (SELECT ended FROM main.tidemark_lives WHERE life = ?1 "
+                            "AND resource = ?2), ifnull((SELECT min(life) FROM "
+                            "main.tidemark_lives), 0) FROM main.tidemark_state s"),
+    [TIDE__CONTROL_FOLLOWING] = ("SELECT life, head, source FROM main.tidemark_followed WHERE "
+                                 "peer = ?1 AND resource = ?2"),
+    [TIDE__CONTROL_FOLLOW] =
+        "INSERT OR REPLACE INTO main.tidemark_followed VALUES (?1, ?2, ?3, ?4, ?5)",
+    [TIDE__CONTROL_LEVEL] = ("SELECT stamp, epoch, life FROM main.tidemark_levels WHERE peer = ?1 "
+                             "AND resource = ?2 ORDER BY id DESC LIMIT ?3"),
     [TIDE__CONTROL_READING] = ("SELECT epoch, generation, bound, upto, listing, sweeping FROM "
                                "main.tidemark_reads WHERE peer = ?1 AND resource = ?2"),
     [TIDE__CONTROL_LIST] =

@@ -6,73 +6,8 @@
 # marks of the cases lie before 2020, so they are compared exactly. Works in a folder of its own, sleeps
 # nowhere, and tells every case that fails.
 # shellcheck disable=SC2016 # programs for sh -c and patterns are in single quotes on purpose
-set -u
-LC_ALL=C TZ=UTC
-export LC_ALL TZ
-unset POSIXLY_CORRECT
-
-program=$1
-case $program in
-/*) ;;
-*) program=$PWD/$program ;;
-esac
-here=$(cd "$(dirname "$0")" && pwd)
-folder=$(mktemp -d) || exit 1
-trap 'chmod -R u+rwX "$folder"; rm -rf "$folder"' EXIT
-trap 'exit 1' HUP INT TERM
-cd "$folder" || exit 1
-umask 022
-
-D=11111111-1111-4111-8111-11111111111a
-E=33333333-3333-4333-8333-333333333333
-P=22222222-2222-4222-8222-222222222222
-cases=0
-failures=0
-
-tidemark() {
-    "$program" "$@"
-}
-
-mask() {
-    sed -e "s/$D/<D>/g; s/$E/<E>/g; s/$P/<P>/g" \
-        -e 's/[0-9a-f]\{8\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{4\}-[0-9a-f]\{12\}/UUID/g' \
-        -e 's/2[0-9][2-9][0-9]-[0-9-]*T[0-9:.]*Z/NOW/g' \
-        -e 's/ *[0-9]*d[0-9][0-9]h/ AGE/g; s/"age_ns":"[0-9]*"/"age_ns":AGE/g' \
-        -e 's/ *[0-9]*[hm]*[0-9][0-9]*[ms]  / AGE  /g; s/ [0-9]\{10\}\.[0-9]\{9\}$/ SECONDS/' \
-        -e 's/[0-9]* messages, [0-9]* bytes/N messages, N bytes/' \
-        -e 's/[0-9]*\.[0-9]* seconds, [0-9]* rows/N seconds, N rows/' \
-        -e 's/"seconds":.*}/"seconds":N}/' \
-        -e 's/"messages":.*,"sec/"messages":N,"sec/' \
-        -e "s|$folder|FOLDER|g"
-}
-
-# differ NAME WANTED GOT
-differ() {
-    failed=1
-    printf 'FAILED: %s: %s\n--- wanted\n%s\n--- got\n%s\n' "$title" "$1" "$2" "$3"
-}
-
-# expect TITLE EXIT STDOUT STDERR COMMAND [ARGUMENT]...: stdin is empty unless $input is set.
-input=
-expect() {
-    title=$1 wanted_exit=$2 wanted_out=$3 wanted_err=$4
-    shift 4
-    cases=$((cases + 1))
-    failed=0
-    printf '%s' "$input" | "$@" >stdout.txt 2>stderr.txt
-    got_exit=$?
-    input=
-    [ "$got_exit" -eq "$wanted_exit" ] || differ exit "$wanted_exit" "$got_exit"
-    got=$(mask <stdout.txt)
-    [ "$got" = "$wanted_out" ] || differ stdout "$wanted_out" "$got"
-    got=$(mask <stderr.txt)
-    [ "$got" = "$wanted_err" ] || differ stderr "$wanted_err" "$got"
-    failures=$((failures + failed))
-}
-
-skip() {
-    echo "skipped: $1"
-}
+# shellcheck source=tests/cli/support.sh
+. "$(dirname "$0")/support.sh"
 
 # ---- the command line --------------------------------------------------------------------------------
 
@@ -101,7 +36,7 @@ tidemark help rm >help.txt
 expect '--help is help' 0 "$(cat help.txt)" '' tidemark rm --help
 tidemark help >help.txt
 expect '--help without a command is help' 0 "$(cat help.txt)" '' tidemark --help
-for command in init index sync status watch verify peers prune accept ls get advance set rm stat shell help; do
+for command in init index sync status watch verify peers prune accept backup restore repair export import ls get advance set rm stat shell help; do
     expect "$command has help" 0 "$(tidemark "$command" --help)" '' tidemark help "$command"
     expect "$command is in the overview" 0 1 '' grep -c "^  $command " help.txt
 done
@@ -762,8 +697,7 @@ expect 'then it is not waited for' 0 '"forgotten_first":"1","forgotten_second":"
 
 # ---- verify ---------------------------------------------------------------------------------------------
 
-expect 'verify needs another library' 2 '' \
-    "tidemark: verify: --against: missing; see 'tidemark help verify'" tidemark verify one
+expect 'verify alone looks at the files' 0 'sound' '' tidemark verify one
 expect 'not the same one' 2 '' 'tidemark: verify: ./one: is the same library as one' \
     tidemark verify one --against ./one
 expect 'of one library' 3 '' 'tidemark: verify: around/lib: is of library UUID, and one of UUID' \
@@ -1208,7 +1142,9 @@ ln -s "$program" readme/bin/tidemark
 sed -n '/^```console$/,/^```$/s/^\$ //p' "$here/../../README.md" >readme/commands
 sed -n '/^```console$/,/^```$/{/^```/d; /^\$/d; p;}' "$here/../../README.md" >readme/answers
 expect 'the commands in README' 0 "$(mask <readme/answers)" \
-    'tidemark: sync: backup: made as a new device of the library of photos' \
+    'tidemark: sync: backup: made as a new device of the library of photos
+tidemark: restore: photos/sync.mdb: kept as FOLDER/readme/photos/sync.mdb.replaced-NOW
+tidemark: restore: photos/database.db: kept as photos/database.db.replaced-NOW' \
     sh -c 'cd readme && HOME=$PWD/home PATH=$PWD/bin:$PATH sh -e ./commands >out.txt; rc=$?
         tail -n 3 out.txt; exit $rc'
 expect 'have answers' 0 3 '' sh -c 'wc -l <readme/answers'

@@ -59,9 +59,8 @@ static int list_scenarios(void)
 {
     const char *what = NULL;
     const char *name = NULL;
-    bool by_default = false;
-    for (int i = 0; (name = scenario_name(i, &what, &by_default)) != NULL; i++) {
-        (void)printf("%-10s %s%s\n", name, what, by_default ? "" : " (not by default)");
+    for (int i = 0; (name = scenario_name(i, &what)) != NULL; i++) {
+        (void)printf("%-10s %s\n", name, what);
     }
     exit(0);
 }
@@ -70,11 +69,10 @@ static int find_scenario(const char *wanted)
 {
     const char *what = NULL;
     const char *name = NULL;
-    bool by_default = false;
     if (strcmp(wanted, "list") == 0) {
         list_scenarios();
     }
-    for (int i = 0; (name = scenario_name(i, &what, &by_default)) != NULL; i++) {
+    for (int i = 0; (name = scenario_name(i, &what)) != NULL; i++) {
         if (strcmp(name, wanted) == 0) {
             return i;
         }

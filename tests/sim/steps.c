@@ -391,7 +391,6 @@ static const kind kinds[KINDS] = {
 typedef struct scenario {
     const char *name;
     const char *what;
-    bool by_default;
     bool far_clocks;
     bool clones; /* the last device is nobody at first */
     int devices_most;
@@ -405,28 +404,25 @@ typedef struct scenario {
 #define CRASHES [CRASH] = 3, [FUSE] = 5
 
 static const scenario scenarios[] = {
-    {"links", "bad links and nothing else", true, false, false, 5, {WRITES, TALK}},
-    {"crash", "crashes, good and bad links", true, false, false, 4, {WRITES, TALK, CARE, CRASHES}},
+    {"links", "bad links and nothing else", false, false, 5, {WRITES, TALK}},
+    {"crash", "crashes, good and bad links", false, false, 4, {WRITES, TALK, CARE, CRASHES}},
     {"pair",
      "two devices, many crashes",
-     true,
      false,
      false,
      2,
      {WRITES, TALK, CARE, [CRASH] = 5, [FUSE] = 12}},
-    {"clock", "clocks that jump", true, false, false, 4, {WRITES, TALK, CARE, [CLOCK] = 10}},
-    {"far", "clocks days apart", true, true, false, 4, {WRITES, TALK, CRASHES, [CLOCK] = 5}},
+    {"clock", "clocks that jump", false, false, 4, {WRITES, TALK, CARE, [CLOCK] = 10}},
+    {"far", "clocks days apart", true, false, 4, {WRITES, TALK, CRASHES, [CLOCK] = 5}},
     {"mixed",
      "everything the engine stands",
-     true,
      false,
      false,
      5,
      {WRITES, TALK, CARE, CRASHES, [CLOCK] = 4}},
-    {"wide", "up to eight devices", true, false, false, 8, {WRITES, TALK, CARE, CRASHES, [CLOCK] = 4}},
+    {"wide", "up to eight devices", false, false, 8, {WRITES, TALK, CARE, CRASHES, [CLOCK] = 4}},
     {"marks",
      "older marks under the same rows",
-     false,
      false,
      false,
      4,
@@ -435,20 +431,17 @@ static const scenario scenarios[] = {
      "older rows under the same marks",
      false,
      false,
-     false,
      4,
      {WRITES, TALK, CARE, [SAVE] = 4, [RESTORE_ROWS] = 3}},
     {"restore",
      "a device becomes an older copy of itself",
      false,
      false,
-     false,
      4,
      {WRITES, TALK, CARE, CRASHES, [SAVE] = 4, [RESTORE] = 3}},
-    {"clone", "a device lives twice", false, false, true, 4, {WRITES, TALK, CARE, [CLONE] = 3}},
+    {"clone", "a device lives twice", false, true, 4, {WRITES, TALK, CARE, [CLONE] = 3}},
     {"prune",
      "deletions are forgotten",
-     false,
      false,
      false,
      4,
@@ -457,21 +450,17 @@ static const scenario scenarios[] = {
      "deletions are forgotten, and peers that come back",
      false,
      false,
-     false,
      4,
      {WRITES, TALK, CARE, CRASHES, [CLOCK] = 2, [PRUNE] = 8, [REMOVE] = 4}},
     {"worn",
      "older copies, and deletions that are forgotten",
      false,
      false,
-     false,
      4,
      {WRITES, TALK, CARE, CRASHES, [PRUNE] = 8, [REMOVE] = 2, [SAVE] = 4, [RESTORE] = 2,
       [RESTORE_ROWS] = 1, [RESTORE_MARKS] = 1}},
-    /* Not by default: what one of two has made, and a peer took, goes in a full read of the other. */
     {"twins",
      "a device lives twice, and deletions are forgotten",
-     false,
      false,
      true,
      4,
@@ -480,13 +469,12 @@ static const scenario scenarios[] = {
 
 #define SCENARIOS ((int)(sizeof scenarios / sizeof *scenarios))
 
-const char *scenario_name(int index, const char **what, bool *by_default)
+const char *scenario_name(int index, const char **what)
 {
     if (index >= SCENARIOS) {
         return NULL;
     }
     *what = scenarios[index].what;
-    *by_default = scenarios[index].by_default;
     return scenarios[index].name;
 }
 
@@ -603,9 +591,6 @@ void plan_draw(plan *p, uint64_t seed, int which, int device_count)
 {
     sim_random random = {seed * 0x2545f4914f6cdd1du + 1};
     int choose = (int)sim_below(&random, SCENARIOS);
-    while (which < 0 && !scenarios[choose].by_default) {
-        choose = (choose + 1) % SCENARIOS;
-    }
     const scenario *of = &scenarios[which < 0 ? choose : which];
     uint64_t most = (uint64_t)of->devices_most;
     uint64_t least = of->clones ? 3 : most > 5 ? 5 : 2;

@@ -47,9 +47,8 @@ typedef struct outcome {
     uint64_t crashes;
 } outcome;
 
-/* The name of scenario number `index`, and what it is for; NULL behind the last. *by_default:
- * unless another is asked for, seeds go through these. */
-const char *scenario_name(int index, const char **what, bool *by_default);
+/* The name of scenario number `index`, and what it is for; NULL behind the last. */
+const char *scenario_name(int index, const char **what);
 
 /* Draws a plan. `scenario` -1: the seed chooses one; `device_count` 0: likewise. */
 void plan_draw(plan *p, uint64_t seed, int scenario, int device_count);

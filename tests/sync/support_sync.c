@@ -794,6 +794,9 @@ static void pack_row(msgpack_packer *p, const tide_change *row)
         pack_value(p, &row->values[i]);
 }
 
+/* A life of the peer's, which nobody asks about. */
+#define TEST_LIFE 1
+
 test_head test_head_of(const test_side *from, const test_side *to, uint32_t number)
 {
     test_head head = {.session = from->said > 0 ? from->said : 1, /* nothing said yet: any */
@@ -813,7 +816,8 @@ test_bytes test_page(const test_head *head, const test_range *ranges, size_t cou
     test_bytes page;
 
     tide__packer(&buffer, &p);
-    tide__pack_head(&p, TIDE__PAGE, 5, head->library, head->from, head->session, head->epoch);
+    tide__pack_head(&p, TIDE__PAGE, 5, head->library, head->from, head->session, head->epoch,
+                    TEST_LIFE);
     tide__pack_time(&p, head->to_session);
     msgpack_pack_uint32(&p, head->number);
     msgpack_pack_uint32(&p, TIDE__HEALTHY);
@@ -823,8 +827,8 @@ test_bytes test_page(const test_head *head, const test_range *ranges, size_t cou
                              .after = ranges[i].after,
                              .upto = ranges[i].upto,
                              .generation = TIDE_TIME_NONE,
-                             .acked = TIDE_TIME_NONE,
-                             .seen = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE}};
+                             .head = ranges[i].upto == TIDE_TIME_NONE ? 0 : ranges[i].upto,
+                             .known = true};
         tide__pack_range(&p, &range);
         msgpack_pack_array(&p, ranges[i].row_count);
         for (size_t r = 0; r < ranges[i].row_count; r++)

@@ -305,15 +305,17 @@ START_TEST(an_older_library_gains_their_tables)
     sqlite3 *db = database_of(library);
 
     test_sql(db, "INSERT INTO entries (uuid, name) VALUES ('e', 'E')");
-    test_sql(db, "DROP TABLE tags; DROP TABLE entry_tags; DROP TABLE entry_metadata;"
-                 "DROP TABLE tidemark_tag_rows; DROP TABLE tidemark_tag_gone;"
-                 "DROP TABLE tidemark_entry_tag_rows; DROP TABLE tidemark_entry_tag_gone;"
-                 "DROP TABLE tidemark_entry_metadata_rows; DROP TABLE tidemark_entry_metadata_gone;"
-                 "DROP TABLE tidemark_swept; DROP INDEX tidemark_entry_parent_uuid;"
-                 "DROP TRIGGER tidemark_entry_cascade_0;"
-                 "DROP TRIGGER tidemark_entry_cascade_1;"
-                 "DROP TRIGGER tidemark_entry_tag_cascade_0;"
-                 "DROP TRIGGER tidemark_entry_metadata_cascade_0");
+    test_sql(db,
+             "DROP TABLE tags; DROP TABLE entry_tags; DROP TABLE entry_metadata;"
+             "DROP TABLE tidemark_tag_rows; DROP TABLE tidemark_tag_gone;"
+             "DROP TABLE tidemark_entry_tag_rows; DROP TABLE tidemark_entry_tag_gone;"
+             "DROP TABLE tidemark_entry_metadata_rows; DROP TABLE tidemark_entry_metadata_gone;"
+             "DELETE FROM tidemark_resources WHERE resource IN ('tag', 'entry_tag', "
+             "'entry_metadata'); DROP TABLE tidemark_swept; DROP INDEX tidemark_entry_parent_uuid;"
+             "DROP TRIGGER tidemark_entry_cascade_0;"
+             "DROP TRIGGER tidemark_entry_cascade_1;"
+             "DROP TRIGGER tidemark_entry_tag_cascade_0;"
+             "DROP TRIGGER tidemark_entry_metadata_cascade_0");
     tide_library_close(library);
     library = opened("lib", 0);
     db = database_of(library);

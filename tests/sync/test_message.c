@@ -172,18 +172,20 @@ static int decode_words(const char *text)
 }
 
 static const char *const good[] = {
-    "[1 2 LIB DEV 3 5 [] [0 1 1 0 nil]]",
-    "[1 2 LIB DEV 3 5 [['item' ['uuid' 'name']]] [0 500 262144 0 [['item' nil nil nil false 0]]]]",
-    "[1 2 LIB DEV 3 -5 [[STR64 []]] [4294967295 65536 67108864 0 []]]",
-    "[2 2 LIB DEV 3 0 [0 1 1 0 []]]",
-    "[2 2 LIB DEV 3 9223372036854775807 [0 1 1 0 [['item' 7 8 nil false 0] ['item' -9223372036854775807 nil nil false 0]]]]",
-    "[3 2 LIB DEV 3 5 9 0 0 [] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil false nil nil false nil]] false]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 7 7 [] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']] nil false nil nil false nil]] true]",
-    "[4 2 LIB DEV 3 5]",
+    "[1 3 LIB DEV 3 5 6 [] [0 1 1 0 nil]]",
+    "[1 3 LIB DEV 3 5 6 [['item' ['uuid' 'name']]] [0 500 262144 0 [['item' nil nil nil false 0 nil nil]]]]",
+    "[1 3 LIB DEV 3 -5 6 [[STR64 []]] [4294967295 65536 67108864 0 []]]",
+    "[2 3 LIB DEV 3 0 6 [0 1 1 0 []]]",
+    "[2 3 LIB DEV 3 9223372036854775807 6 [0 1 1 0 [['item' 7 8 nil false 0 5 0] ['item' -9223372036854775807 nil nil false 0 nil nil]]]]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil [] nil false 9 true [] false nil]] false]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 7 7 [] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' nil -1] [true 6 DEV x'00']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 1.5f 'b' x'']] nil false 9 true [] false nil]] true]",
+    "[4 3 LIB DEV 3 5 6]",
 };
+
+#define LEVEL "[1 2 3] "
 
 static const char *const bad[] = {
     /* not an array, or no head */
@@ -198,143 +200,154 @@ static const char *const bad[] = {
     "{}",
     "ext",
     /* wrong protocol, in every kind */
-    "[4 1 LIB DEV 3 5]",
+    "[4 2 LIB DEV 3 5]",
     "[4 0 LIB DEV 3 5]",
     "[4 -1 LIB DEV 3 5]",
-    "[4 '2' LIB DEV 3 5]",
-    "[4 2f LIB DEV 3 5]",
-    "[4 4294967298 LIB DEV 3 5]",
+    "[4 '3' LIB DEV 3 5]",
+    "[4 3f LIB DEV 3 5]",
+    "[4 4294967299 LIB DEV 3 5]",
     "[3 1 LIB DEV 3 5 9 0 0 [] true]",
     /* wrong kinds */
-    "[0 2 LIB DEV 3 5]",
-    "[5 2 LIB DEV 3 5]",
-    "[-1 2 LIB DEV 3 5]",
-    "[4294967300 2 LIB DEV 3 5]",
-    "['x' 2 LIB DEV 3 5]",
-    "[nil 2 LIB DEV 3 5]",
-    "[true 2 LIB DEV 3 5]",
+    "[0 3 LIB DEV 3 5 6]",
+    "[5 3 LIB DEV 3 5 6]",
+    "[-1 3 LIB DEV 3 5 6]",
+    "[4294967300 3 LIB DEV 3 5 6]",
+    "['x' 3 LIB DEV 3 5 6]",
+    "[nil 3 LIB DEV 3 5 6]",
+    "[true 3 LIB DEV 3 5 6]",
     /* heads */
-    "[4 2 x'00' DEV 3 5]",
-    "[4 2 nil DEV 3 5]",
-    "[4 2 '0123456789abcdef' DEV 3 5]",
-    "[4 2 LIB x'000102030405060708090a0b0c0d0e0f10' 3 5]",
-    "[4 2 LIB 'x' 3 5]",
+    "[4 3 x'00' DEV 3 5 6]",
+    "[4 3 nil DEV 3 5 6]",
+    "[4 3 '0123456789abcdef' DEV 3 5 6]",
+    "[4 3 LIB x'000102030405060708090a0b0c0d0e0f10' 3 5 6]",
+    "[4 3 LIB 'x' 3 5 6]",
     "[4 1 LIB DEV 5]",
-    "[4 2 LIB DEV nil 5]",
-    "[4 2 LIB DEV 'x' 5]",
-    "[4 2 LIB DEV 3f 5]",
-    "[4 2 LIB DEV 9223372036854775808 5]",
-    "[4 2 LIB DEV 3 nil]",
-    "[4 2 LIB DEV 3 'x']",
-    "[4 2 LIB DEV 3 5f]",
-    "[4 2 LIB DEV 3 9223372036854775808]",
-    "[4 2 LIB DEV 3 -9223372036854775808]",
-    "[4 2 LIB DEV 3 5 6]",
-    "[4 2 LIB DEV 3 []]",
+    "[4 3 LIB DEV nil 5 6]",
+    "[4 3 LIB DEV 'x' 5 6]",
+    "[4 3 LIB DEV 3f 5 6]",
+    "[4 3 LIB DEV 9223372036854775808 5 6]",
+    "[4 3 LIB DEV 3 nil 6]",
+    "[4 3 LIB DEV 3 'x' 6]",
+    "[4 3 LIB DEV 3 5f 6]",
+    "[4 3 LIB DEV 3 9223372036854775808 6]",
+    "[4 3 LIB DEV 3 -9223372036854775808 6]",
+    "[4 3 LIB DEV 3 5 6 6]",
+    "[4 3 LIB DEV 3 [] 6]",
     /* questions */
-    "[2 2 LIB DEV 3 5]",
-    "[2 2 LIB DEV 3 5 nil]",
-    "[2 2 LIB DEV 3 5 []]",
-    "[2 2 LIB DEV 3 5 [0 1 1]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 [] 1]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 []] 1]",
-    "[2 2 LIB DEV 3 5 [-1 1 1 0 []]]",
-    "[2 2 LIB DEV 3 5 [4294967296 1 1 0 []]]",
-    "[2 2 LIB DEV 3 5 [0 0 1 0 []]]",
-    "[2 2 LIB DEV 3 5 [0 65537 1 0 []]]",
-    "[2 2 LIB DEV 3 5 [0 1 0 0 []]]",
-    "[2 2 LIB DEV 3 5 [0 1 67108865 0 []]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 true]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [nil]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [[]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 2 []]]", /* nobody asks in that state */
-    "[2 2 LIB DEV 3 5 [0 1 1 nil []]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil nil 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil 1.5f false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil nil nil]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['' nil nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [[STR65 nil nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [[x'61' nil nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 'x' nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' 1.5f nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' -9223372036854775808 nil nil false 0]]]]",
-    "[2 2 LIB DEV 3 5 [0 1 1 0 [['item' nil 9223372036854775808 nil false 0]]]]",
+    "[2 3 LIB DEV 3 5 6]",
+    "[2 3 LIB DEV 3 5 6 nil]",
+    "[2 3 LIB DEV 3 5 6 []]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 [] 1]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 []] 1]",
+    "[2 3 LIB DEV 3 5 6 [-1 1 1 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [4294967296 1 1 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 0 1 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 65537 1 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 0 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 67108865 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 true]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [nil]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [[]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 2 []]]", /* nobody asks in that state */
+    "[2 3 LIB DEV 3 5 6 [0 1 1 nil []]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil nil 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil 1.5f false 0]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['' nil nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [[STR65 nil nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [[x'61' nil nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' 'x' nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' 1.5f nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' -9223372036854775808 nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil 9223372036854775808 nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0 5 nil]]]]", /* one without the other */
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0 nil 5]]]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0 'x' 5]]]]",
     /* offers */
-    "[1 2 LIB DEV 3 5 nil [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [[]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 ['item'] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['item']] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['item' nil]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['item' [1]]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['item' [x'61']]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['' []]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [[STR65 []]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 [['item' [] []]] [0 1 1 0 []]]",
-    "[1 2 LIB DEV 3 5 []]",
-    "[1 2 LIB DEV 3 5 [] [0 1 1 0 []] 1]",
+    "[1 3 LIB DEV 3 5 6 nil [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [[]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 ['item'] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['item']] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['item' nil]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['item' [1]]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['item' [x'61']]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['' []]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [[STR65 []]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 [['item' [] []]] [0 1 1 0 []]]",
+    "[1 3 LIB DEV 3 5 6 []]",
+    "[1 3 LIB DEV 3 5 6 [] [0 1 1 0 []] 1]",
     /* pages */
-    "[3 2 LIB DEV 3 5 9 0 0 []]",
-    "[3 2 LIB DEV 3 5 9 0 0 [] nil]",
-    "[3 2 LIB DEV 3 5 9 0 0 [] 1]",
-    "[3 2 LIB DEV 3 5 0 0 [] true]",
-    "[3 2 LIB DEV 3 5 'x' 0 0 [] true]",
-    "[3 2 LIB DEV 3 5 9 -1 0 [] true]",
-    "[3 2 LIB DEV 3 5 9 4294967296 0 [] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 nil true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [] true true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [[]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] 1]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil true []]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil nil nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 8 [] nil false nil nil false nil]] true]", /* it runs backwards */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 nil [] nil false nil nil false nil]] true]", /* likewise */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 9 9 [[true 5 DEV 'a']] nil false nil nil false nil]] true]", /* rows in
-                                                                                           nothing */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [[true 5 DEV 'a']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 1.5f 9 [] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['' 8 9 [] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [[STR65 8 9 [] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [[1 8 9 [] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 3 [] true]", /* no such health */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] 1.5f false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil 0 nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil nil [] nil true nil nil false nil]] true]", /* of no generation */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [] nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1] nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false [1 2f] nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false 7 nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil 'x' false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false []]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [-1 LIB]]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [1 x'00']]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' 8 9 [] nil false nil nil false [1 'x']]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 []]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [] nil]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [] 1]",
+    "[3 3 LIB DEV 3 5 6 0 0 [] true]",
+    "[3 3 LIB DEV 3 5 6 'x' 0 0 [] true]",
+    "[3 3 LIB DEV 3 5 6 9 -1 0 [] true]",
+    "[3 3 LIB DEV 3 5 6 9 4294967296 0 [] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 nil true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [] true true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [[]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil true nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil [] 1]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil true []]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil nil nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 9 8 [] nil false 9 true [] false nil]] true]", /* backwards */
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 9 nil [] nil false 9 true [] false nil]] true]", /* likewise */
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 9 9 [[true 5 DEV 'a']] nil false 9 true [] false nil]] true]", /* rows in nothing */
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil [[true 5 DEV 'a']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 1.5f 9 [] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['' 8 9 [] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [[STR65 8 9 [] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [[1 8 9 [] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 3 [] true]", /* no such health */
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] 1.5f false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil 0 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil [] nil true 9 true [] false nil]] true]", /* of none */
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [[]] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [[1]] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [[1 2 3f]] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true 7 false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [] false []]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [] false [-1 LIB]]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [] false [1 x'00']]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [] false [1 'x']]] true]",
+    "[3 3 LIB DEV 3 5 nil 9 0 0 [] true]", /* in no life */
+    "[4 3 LIB DEV 3 5]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false nil true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 nil [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true nil false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [[1 2 nil]] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [[1 2 3 4]] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 8 9 [] nil false 9 true [" LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL
+        LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL LEVEL "] false nil]] true]",
     /* rows */
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [nil] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[]] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV]] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV nil]] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true nil DEV 'a']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 1.5f DEV 'a']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[1 5 DEV 'a']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 x'00' 'a']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']] nil false nil nil false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [nil] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[]] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true 5 DEV]] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true 5 DEV nil]] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true nil DEV 'a']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true 1.5f DEV 'a']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[1 5 DEV 'a']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true 5 x'00' 'a']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[true 5 DEV 'a' 'v' 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 'v' 'v' 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV true 'v' 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV [] 'v' 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' true 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' [] 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' 9223372036854775808 'v']] nil false 9 true [] false nil]] true]",
     /* what MessagePack has and our messages have not */
-    "[4 2 LIB DEV 3 ext]",
-    "[4 2 LIB DEV 3 {}]",
-    "[3 2 LIB DEV 3 5 9 0 0 {} true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']] nil false nil nil false nil]] true]",
-    "[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']] nil false nil nil false nil]] true]",
+    "[4 3 LIB DEV 3 ext 6]",
+    "[4 3 LIB DEV 3 {}]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 {} true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' ext 'v']] nil false 9 true [] false nil]] true]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [[false 5 DEV 'a' {} 'v']] nil false 9 true [] false nil]] true]",
     /* deeper than ours are */
-    "[4 2 LIB DEV 3 [[[[[[[[[[[[[]]]]]]]]]]]]]]",
+    "[4 3 LIB DEV 3 [[[[[[[[[[[[[]]]]]]]]]]]]]]",
 };
 
 START_TEST(what_is_well_formed_is_decoded)
@@ -355,9 +368,9 @@ END_TEST
 
 START_TEST(the_fields_arrive)
 {
-    tide__buffer buffer = words("[1 2 LIB DEV 3 -7 [['item' ['uuid' 'name']] ['place' ['uuid']]]"
-                                " [9 20 3000 1 [['place' nil nil nil false 0]"
-                                " ['item' -5 8 6 true 2]]]]");
+    tide__buffer buffer = words("[1 3 LIB DEV 3 -7 6 [['item' ['uuid' 'name']] ['place' ['uuid']]]"
+                                " [9 20 3000 1 [['place' nil nil nil false 0 nil nil]"
+                                " ['item' -5 8 6 true 2 3 0]]]]");
     uuid_t uuid;
 
     ck_assert_int_eq(tide__message_decode(&message, buffer.bytes, buffer.size, &detail), TIDE_OK);
@@ -387,6 +400,10 @@ START_TEST(the_fields_arrive)
     ck_assert_int_eq(message.question.wants[0].epoch, TIDE_TIME_NONE);
     ck_assert_int_eq(message.question.wants[1].after, -5);
     ck_assert_int_eq(message.question.wants[1].epoch, 8);
+    ck_assert_int_eq(message.question.wants[0].life, TIDE_TIME_NONE);
+    ck_assert_int_eq(message.question.wants[0].head, TIDE_TIME_NONE);
+    ck_assert_int_eq(message.question.wants[1].life, 3);
+    ck_assert_int_eq(message.question.wants[1].head, 0);
     tide__message_free(&message);
     tide__buffer_free(&buffer);
 }
@@ -394,9 +411,10 @@ END_TEST
 
 START_TEST(the_rows_arrive)
 {
-    tide__buffer buffer = words("[3 2 LIB DEV 3 5 9 77 1 [['item' 3 9 [[false -4 DEV 'a' nil 1.5f] "
-                                "[true 6 DEV 9]] 2 false [7 8] 4 true "
-                                "[5 x'0102030405060708090a0b0c0d0e0f10']]] true]");
+    tide__buffer buffer =
+        words("[3 3 LIB DEV 3 5 6 9 77 1 [['item' 3 9 [[false -4 DEV 'a' nil 1.5f] "
+              "[true 6 DEV 9]] 2 false 11 true [[7 8 5] [6 8 4]] true "
+              "[5 x'0102030405060708090a0b0c0d0e0f10']]] true]");
     tide_value values[2];
     tide_change change;
 
@@ -411,9 +429,14 @@ START_TEST(the_rows_arrive)
     ck_assert_uint_eq(message.health, TIDE__RECOVERING);
     ck_assert_int_eq(message.ranges[0].generation, 2);
     ck_assert(!message.ranges[0].rescan);
-    ck_assert_int_eq(message.ranges[0].seen.watermark, 7);
-    ck_assert_int_eq(message.ranges[0].seen.epoch, 8);
-    ck_assert_int_eq(message.ranges[0].acked, 4);
+    ck_assert_int_eq(message.life, 6);
+    ck_assert_int_eq(message.ranges[0].head, 11);
+    ck_assert(message.ranges[0].known);
+    ck_assert_uint_eq(message.ranges[0].seen_count, 2);
+    ck_assert_int_eq(message.ranges[0].seen[0].stamp, 7);
+    ck_assert_int_eq(message.ranges[0].seen[0].epoch, 8);
+    ck_assert_int_eq(message.ranges[0].seen[0].life, 5);
+    ck_assert_int_eq(message.ranges[0].seen[1].life, 4);
     ck_assert(message.ranges[0].doubts);
     ck_assert(message.ranges[0].summed);
     ck_assert_uint_eq(message.ranges[0].digest.count, 5);
@@ -442,12 +465,13 @@ END_TEST
 START_TEST(the_bytes_are_these)
 {
     static const unsigned char want[] = {
-        0x97, 2,    2,    0xc4, 16,   0,        1,    2,    3,    4,    5,    6,    7,    8,
-        9,    10,   11,   12,   13,   14,       15,   0xc4, 16,   16,   17,   18,   19,   20,
-        21,   22,   23,   24,   25,   26,       27,   28,   29,   30,   31,   0x2a, 0xcf, 0x17,
-        0xa6, 0x05, 0xdf, 0xb2, 0x2c, 0,        0,    0x95, 3,    0xcd, 0x01, 0xf4, 0xce, 0,
-        4,    0,    0,    0,    0x92, 0x96,     0xa4, 'i',  't',  'e',  'm',  0xc0, 0xc0, 0xc0,
-        0xc2, 0,    0x96, 0xa1, 'p',  0x80 - 1, 0xff, 6,    0xc3, 1};
+        0x98,     2,    3,    0xc4, 16,   0,    1,    2,    3,    4,    5,    6,    7,
+        8,        9,    10,   11,   12,   13,   14,   15,   0xc4, 16,   16,   17,   18,
+        19,       20,   21,   22,   23,   24,   25,   26,   27,   28,   29,   30,   31,
+        0x2a,     0xcf, 0x17, 0xa6, 0x05, 0xdf, 0xb2, 0x2c, 0,    0,    11,   0x95, 3,
+        0xcd,     0x01, 0xf4, 0xce, 0,    4,    0,    0,    0,    0x92, 0x98, 0xa4, 'i',
+        't',      'e',  'm',  0xc0, 0xc0, 0xc0, 0xc2, 0,    0xc0, 0xc0, 0x98, 0xa1, 'p',
+        0x80 - 1, 0xff, 6,    0xc3, 1,    7,    9};
     tide__question question = {
         .number = 3, .rows = 500, .bytes = 262144, .wanting = true, .count = 2};
     tide__buffer buffer = {NULL, 0, 0, false};
@@ -459,10 +483,11 @@ START_TEST(the_bytes_are_these)
         from[i] = (unsigned char)(16 + i);
     }
     question.wants[0] =
-        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false, 0};
-    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1};
+        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false,
+                     0,           TIDE_TIME_NONE, TIDE_TIME_NONE};
+    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1, 7, 9};
     tide__packer(&buffer, &packer);
-    tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000));
+    tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000), 11);
     tide__pack_question(&packer, &question);
     ck_assert(!buffer.failed);
     ck_assert_uint_eq(buffer.size, sizeof want);
@@ -497,10 +522,11 @@ START_TEST(counts_have_limits)
         const char *head, *item, *tail;
         size_t most;
     } lists[] = {
-        {"[2 2 LIB DEV 3 5 [0 1 1 0 [", "['item' nil nil nil false 0]", "]]]", TIDE_MODELS_MAX},
-        {"[1 2 LIB DEV 3 5 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
-        {"[1 2 LIB DEV 3 5 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
-        {"[3 2 LIB DEV 3 5 9 0 0 [", "['item' 1 2 [] nil false nil nil false nil]", "] true]",
+        {"[2 3 LIB DEV 3 5 6 [0 1 1 0 [", "['item' nil nil nil false 0 nil nil]", "]]]",
+         TIDE_MODELS_MAX},
+        {"[1 3 LIB DEV 3 5 6 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
+        {"[1 3 LIB DEV 3 5 6 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
+        {"[3 3 LIB DEV 3 5 6 9 0 0 [", "['item' 1 2 [] nil false 9 true [] false nil]", "] true]",
          TIDE_MODELS_MAX},
     };
 
@@ -510,8 +536,8 @@ START_TEST(counts_have_limits)
         ck_assert_int_eq(decode_many(lists[i].head, lists[i].item, lists[i].most + 1, lists[i].tail),
                          TIDE_EPROTO);
     }
-    ck_assert_int_eq(decode_many("[3 2 LIB DEV 3 5 9 0 0 [['item' nil 9 [", "[true 5 DEV 'a']",
-                                 70000, "] nil false nil nil false nil]] true]"),
+    ck_assert_int_eq(decode_many("[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil 9 [", "[true 5 DEV 'a']",
+                                 70000, "] nil false 9 true [] false nil]] true]"),
                      TIDE_OK);
 }
 END_TEST

@@ -297,9 +297,9 @@ START_TEST(one_that_fits_becomes_part_of_the_feed)
                  "SELECT key, stamp - %lld, version - %lld FROM tidemark_item_rows WHERE key = 'x'",
                  (long long)before, (long long)TEST_START);
     ck_assert_uint_eq(a.changed, 1); /* w alone */
-    ck_assert_int_eq(test_number(b.db, "SELECT epoch FROM tidemark_devices d JOIN "
+    ck_assert_int_eq(test_number(b.db, "SELECT life FROM tidemark_devices d JOIN "
                                        "tidemark_item_rows r ON r.source = d.id WHERE key = 'x'"),
-                     test_epoch(&a));
+                     test_number(a.db, "SELECT life FROM tidemark_state"));
 }
 END_TEST
 

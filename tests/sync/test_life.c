@@ -1,0 +1,218 @@
+/* The lives of a database: what a copy shares with the original, and what it does not. Whole
+ * libraries in folders, copied as files. */
+#include "support_library.h"
+
+static test_device a, b, twin;
+
+static bool carry(test_device *from, test_device *to)
+{
+    unsigned char copy[TEST_MESSAGE_MAX];
+    size_t size = 0;
+
+    if (!test_device_says(from, copy, &size))
+        return false;
+    ck_assert_int_eq(tide_session_receive(to->session, copy, size), TIDE_OK);
+    return true;
+}
+
+static void open_session(test_device *device, const test_device *with)
+{
+    tide_session_options options;
+    uuid_t peer;
+
+    tide_session_options_init(&options);
+    test_uuid(peer, with->number);
+    options.peer = peer;
+    ck_assert_int_eq(tide_session_open(test_device_sync(device), &options, &device->session),
+                     TIDE_OK);
+}
+
+static void meet(test_device *x, test_device *y)
+{
+    bool moved = true;
+
+    open_session(x, y);
+    open_session(y, x);
+    for (int i = 0; moved; i++) {
+        ck_assert_int_lt(i, 1000);
+        moved = carry(x, y);
+        moved = carry(y, x) || moved;
+    }
+    test_hang_up(x, y);
+}
+
+/* A copy of A that goes on under its id. */
+static void copy_lives(void)
+{
+    test_device_close(&a);
+    test_shell("cp -r A T");
+    test_device_open(&a, "A", 1, NULL);
+    test_device_open(&twin, "T", 1, NULL);
+}
+
+static void set_up(void)
+{
+    test_device_open(&a, "A", 1, NULL);
+    test_device_open(&b, "B", 2, NULL);
+    twin.library = NULL;
+}
+
+static void tear_down(void)
+{
+    test_device_close(&a);
+    test_device_close(&b);
+    if (twin.library != NULL)
+        test_device_close(&twin);
+}
+
+#define LIVES "SELECT count(DISTINCT life) AS it FROM tidemark_lives"
+
+START_TEST(an_opening_begins_a_life_and_keeps_the_last_if_it_was_shown)
+{
+    test_device_reopen(&a);
+    test_query_is(&a, "0", LIVES);
+    meet(&a, &b);
+    meet(&a, &b);
+    test_query_is(&a, "0", LIVES); /* it lasts */
+    test_device_reopen(&a);
+    test_device_reopen(&a);
+    test_query_is(&a, "1", LIVES);
+    test_query_is(&a, "1",
+                  "SELECT min(s.life > l.life) AS it FROM tidemark_state s, tidemark_lives l");
+}
+END_TEST
+
+/* At the head that each feed had, and at none that was never shown. */
+START_TEST(a_life_ends_where_it_was_seen)
+{
+    test_entry_add(&a, "x");
+    meet(&a, &b);
+    test_device_reopen(&a);
+    test_query_is(&a, "1",
+                  "SELECT ended = (SELECT max(stamp) FROM tidemark_entry_rows) AS it FROM "
+                  "tidemark_lives WHERE resource = 'entry'");
+    test_query_is(&a, "0", "SELECT ended AS it FROM tidemark_lives WHERE resource = 'volume'");
+    meet(&a, &b);
+    test_device_sql(&a, "UPDATE tidemark_entry_rows SET stamp = (SELECT until + 1 FROM "
+                        "tidemark_state) WHERE key = 'x'");
+    test_device_reopen(&a);
+    test_query_is(&a, "1",
+                  "SELECT ended = max(stamp) - 1 AS it FROM tidemark_lives, tidemark_entry_rows "
+                  "WHERE resource = 'entry' AND life = (SELECT max(life) FROM tidemark_lives)");
+}
+END_TEST
+
+START_TEST(a_thousand_lives_are_kept)
+{
+    meet(&a, &b);
+    test_device_sql(&a, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                        "1500) INSERT INTO tidemark_lives SELECT i, 'entry', 7 FROM n");
+    test_device_reopen(&a);
+    test_query_is(&a, "1000", LIVES);
+    test_query_is(&a, "502", "SELECT min(life) AS it FROM tidemark_lives");
+}
+END_TEST
+
+/* Nobody lost anything: the follower begins another following, and that is all. */
+START_TEST(a_life_too_long_ago_is_no_lost_one)
+{
+    test_entry_add(&a, "x");
+    meet(&a, &b);
+    test_device_reopen(&a);
+    meet(&a, &b);
+    test_device_reopen(&a);
+    test_device_sql(&a, "DELETE FROM tidemark_lives WHERE life < (SELECT max(life) FROM "
+                        "tidemark_lives)");
+    test_device_sql(&b, "UPDATE tidemark_followed SET life = 5");
+    test_entry_add(&a, "y");
+    meet(&a, &b);
+    test_entries_are(&b, "x y");
+    ck_assert_uint_eq(a.notices + b.notices, 0);
+}
+END_TEST
+
+/* B took t from the copy. The original, which never had it, is read in full, because it has
+ * forgotten a deletion that B has not heard of: t is in another life, and stays. */
+START_TEST(what_came_from_a_copy_is_not_swept)
+{
+    uuid_t peer;
+
+    test_entry_add(&a, "x");
+    test_entry_add(&a, "gone");
+    meet(&a, &b);
+    copy_lives();
+    test_entry_add(&twin, "t");
+    meet(&b, &twin);
+    test_entries_are(&b, "gone t x");
+    test_uuid(peer, 2);
+    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&a), peer), TIDE_OK);
+    test_entry_delete(&a, "gone");
+    ck_assert_uint_eq(test_prune(&a), 1);
+    meet(&b, &a);
+    test_query_is(&b, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+    for (int i = 0; i < 2; i++) {
+        meet(&b, &twin);
+        meet(&b, &a);
+    }
+    test_query_is(&a, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+    test_query_is(&twin, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+}
+END_TEST
+
+/* B has all of the original. The copy, which B has never met, reads B in full: what B has seen of
+ * the original after the copy was made says nothing about what the copy has made. */
+START_TEST(what_a_copy_has_made_is_not_swept)
+{
+    uuid_t peer;
+
+    test_entry_add(&a, "x");
+    test_entry_add(&b, "gone");
+    meet(&a, &b);
+    copy_lives();
+    test_entry_add(&twin, "t");
+    test_entry_add(&a, "later");
+    meet(&a, &b);
+    test_uuid(peer, 1);
+    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&b), peer), TIDE_OK);
+    test_entry_delete(&b, "gone");
+    ck_assert_uint_eq(test_prune(&b), 1);
+    meet(&twin, &b);
+    test_query_is(&twin, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+    meet(&twin, &b);
+    test_query_is(&b, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+}
+END_TEST
+
+/* What the copy gave to B is not kept back from the original. */
+START_TEST(rows_of_a_copy_are_not_left_out)
+{
+    test_entry_add(&a, "x");
+    meet(&a, &b);
+    copy_lives();
+    test_entry_add(&twin, "t");
+    meet(&b, &twin);
+    open_session(&a, &b);
+    open_session(&b, &a);
+    ck_assert(carry(&a, &b)); /* it asks, before B does */
+    ck_assert(carry(&b, &a));
+    ck_assert(carry(&b, &a));
+    test_query_is(&a, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
+    test_hang_up(&a, &b);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sync/life");
+    TCase *test = test_case(suite, "life");
+
+    tcase_add_checked_fixture(test, set_up, tear_down);
+    tcase_add_test(test, an_opening_begins_a_life_and_keeps_the_last_if_it_was_shown);
+    tcase_add_test(test, a_life_ends_where_it_was_seen);
+    tcase_add_test(test, a_thousand_lives_are_kept);
+    tcase_add_test(test, a_life_too_long_ago_is_no_lost_one);
+    tcase_add_test(test, what_came_from_a_copy_is_not_swept);
+    tcase_add_test(test, what_a_copy_has_made_is_not_swept);
+    tcase_add_test(test, rows_of_a_copy_are_not_left_out);
+    return test_run(suite);
+}
