@@ -102,7 +102,7 @@ void case_sync(bench *b);
 void case_capture(bench *b);
 void case_cost(bench *b);
 
-/* P1 to P10: what was to be reached, and what was measured. Returns how many were missed. */
+/* P1 to P13: what was to be reached, and what was measured. Returns how many were missed. */
 unsigned goals_print(const bench *b, char *text, size_t size);
 
 /* One JSON object a line. False: the file cannot be written. */

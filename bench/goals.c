@@ -1,4 +1,4 @@
-/* goals.c - P1 to P10: what was to be reached, and what this run measured.
+/* goals.c - P1 to P13: what was to be reached, and what this run measured.
  *
  * P1 counts marks as the engine makes them: deferred, and written behind their rows. A mark on disk
  * never claims a row that is not; it may come later than its rows.
@@ -152,6 +152,41 @@ static void whole_stores(sheet *s)
          0.5, false, "x");
 }
 
+/* P11: a program's writes with capture and without. */
+static void captured_writes(sheet *s)
+{
+    static const char *const writes[] = {"insert", "single insert", "update", "delete"};
+    static const uint64_t sizes[] = {10000, 100000};
+    for (size_t n = 0; n < 2; n++) {
+        for (size_t i = 0; i < 4; i++) {
+            char what[96];
+            unsigned batch = i == 0 ? 1000 : i == 1 ? 1 : (unsigned)sizes[n];
+            double bare = median_of(s, "capture", writes[i], "bare", D2, sizes[n], 1, batch);
+            double empty =
+                median_of(s, "capture", writes[i], "empty-trigger", D2, sizes[n], 1, batch);
+            double mine = median_of(s, "capture", writes[i], "captured", D2, sizes[n], 1, batch);
+            (void)snprintf(what, sizeof what, "captured over bare: %s (a trigger without work %.2f)",
+                           writes[i], quotient(empty, bare));
+            line(s, "P11", what, quotient(mine, bare), 1.6, true, "x");
+        }
+    }
+}
+
+/* P12: what a first sync of a large library needs, on each side; P13: one with nothing to do. */
+static void engine_costs(sheet *s)
+{
+    static const char *const sides[] = {"serving", "following"};
+    for (size_t i = 0; i < 2; i++) {
+        char what[96];
+        (void)snprintf(what, sizeof what, "most memory of a first sync of 1000000 entries, %s",
+                       sides[i]);
+        line(s, "P12", what, median_of(s, "cost", "memory", sides[i], D1, 1000000, 1, 0), 64, true,
+             "MiB");
+    }
+    line(s, "P13", "processor time of a sync with nothing to do, both sides",
+         median_of(s, "cost", "idle sync, processor", "proved", D1, 0, 1, 0) / 1000, 1, true, "ms");
+}
+
 unsigned goals_print(const bench *b, char *text, size_t size)
 {
     sheet s = {.b = b, .text = text, .size = size};
@@ -159,5 +194,7 @@ unsigned goals_print(const bench *b, char *text, size_t size)
     taxes(&s);
     single_marks(&s);
     whole_stores(&s);
+    captured_writes(&s);
+    engine_costs(&s);
     return s.missed;
 }

@@ -35,10 +35,6 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
  * row that has no record one. Inside a transaction. */
 int tide__capture_install(tide_sync *sync, const tide__model *model);
 
-/* Creates the trigger tidemark_RESOURCE_NAME unless the very same one is there. `sql` was made by
- * sqlite3_mprintf and is freed; it names no schema, and NULL is TIDE_ENOMEM. */
-int tide__capture_trigger(tide_sync *sync, const tide__model *model, const char *name, char *sql);
-
 /* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or
  * nothing); to be freed with sqlite3_free. NULL: no memory. */
 char *tide__capture_next(const tide__model *model, const char *schema);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "sync/capture.h"
 #include "sync/transaction.h"
+#include "sync/trigger.h"
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS main.tidemark_swept (\n"
@@ -112,7 +112,7 @@ static int install_one(tide_sync *sync, const tide__model *m, size_t i)
     }
     name[sizeof name - 2] = (char)('0' + i);
     int rc = m->parents[i].no_index ? TIDE_OK : make_index(sync, &r);
-    return rc == TIDE_OK ? tide__capture_trigger(sync, m, name, trigger_sql(&r, i)) : rc;
+    return rc == TIDE_OK ? tide__trigger_replace(sync, m, name, trigger_sql(&r, i)) : rc;
 }
 
 int tide__cascade_install(tide_sync *sync, const tide__model *m)

@@ -1,7 +1,8 @@
 /* engine.h - the inside of a tide_sync, shared by the modules of the engine.
  *
  *     transaction  the connection, its transactions, and when their rows are on disk
- *     capture      the tables and triggers that stamp every change
+ *     capture      the records and tombstones that stamp every change
+ *     trigger      what writes them, in plain SQL
  *     cascade      rows that go with the row they refer to
  *     model        what is registered: names checked, statements prepared, order
  *     feed         reading a range of our own feed
