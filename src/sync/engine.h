@@ -52,6 +52,7 @@ enum {
     TIDE__STAMP_GONE,
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
+    TIDE__UNSEEN,   /* whether there is anything behind a stamp that is not of a source */
     TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, and whether anything has changed, */
     TIDE__SUM_NEW,  /* the records behind a stamp, */
     TIDE__SUM_WAS,  /* and what changed ones were then; */
