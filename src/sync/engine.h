@@ -53,6 +53,7 @@ enum {
     TIDE__UNSTAMP_GONE,
     TIDE__COUNT,
     TIDE__BEHIND,   /* rows and deletions behind a stamp */
+    TIDE__UNSEEN,   /* whether there is anything behind a stamp that is not of a source */
     TIDE__SUM_KEPT, /* digest.h: the sum as it was kept, and whether anything has changed, */
     TIDE__SUM_NEW,  /* the records behind a stamp, */
     TIDE__SUM_WAS,  /* and what changed ones were then; */

@@ -463,6 +463,12 @@ static char *statement_sql(const tide__model *m, int which)
                                r);
     case TIDE__UNSTAMP_GONE:
         return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_gone\" WHERE key = ?1", r);
+    case TIDE__UNSEEN:
+        return sqlite3_mprintf(
+            "SELECT 1 FROM main.tidemark_resources WHERE resource = %Q AND (pruned > ?1 OR EXISTS "
+            "(SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1 AND source <> ?2) OR EXISTS "
+            "(SELECT 1 FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1 AND source <> ?2))",
+            r, r, r);
     case TIDE__COUNT:
         return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
                                "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",

@@ -25,30 +25,18 @@ typedef struct whose {
 
 /* Inside a transaction: whether the peer has everything of our feed, but for what came from its
  * own; deletions that were forgotten here it has had, too. */
-static int has_all(tide_sync *sync, const whose *peer, const tide__model *m,
-                   const tide__range *range)
+static int has_all(tide_sync *sync, const whose *peer, tide__model *m, const tide__range *range)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3_stmt *unseen = m->statements[TIDE__UNSEEN];
     tide__following following;
     bool seen = range->seen_count > 0 && range->seen[0].epoch == sync->epoch;
-    long long after = seen ? range->seen[0].stamp : 0;
     int rc = tide__following_find(sync, peer->peer, m, &following);
     if (rc == TIDE_OK || rc == TIDE_ABSENT) {
-        rc = tide__sql_prepare_made(
-            sync->db,
-            sqlite3_mprintf("SELECT 1 WHERE (SELECT pruned FROM main.tidemark_resources WHERE "
-                            "resource = %Q) > %lld OR EXISTS (SELECT 1 FROM "
-                            "main.\"tidemark_%w_rows\" WHERE "
-                            "stamp > %lld AND source <> %lld) OR EXISTS (SELECT 1 FROM "
-                            "main.\"tidemark_%w_gone\" WHERE stamp > %lld AND source <> %lld)",
-                            m->resource, after, m->resource, after, (long long)following.source,
-                            m->resource, after, (long long)following.source),
-            &statement, &sync->detail);
+        (void)sqlite3_bind_int64(unseen, 1, seen ? range->seen[0].stamp : 0);
+        (void)sqlite3_bind_int64(unseen, 2, following.source);
+        rc = tide__sql_step(unseen, &sync->detail);
+        (void)sqlite3_reset(unseen);
     }
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
-    }
-    (void)sqlite3_finalize(statement);
     return rc == TIDE_OK ? TIDE_STALE : rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 

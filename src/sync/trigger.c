@@ -26,15 +26,15 @@ static void end_unless(sqlite3_str *s, const tide__model *m)
     }
 }
 
-/* The record of NEW, unless one of another key has its number. */
+/* The record of NEW, unless one of another key has its number. With `when`, only then. */
 static void stamp_row(sqlite3_str *s, const tide__model *m, const char *next, const char *when)
 {
     sqlite3_str_appendf(
-        s,
-        "  INSERT INTO \"tidemark_%w_rows\" SELECT NEW.\"%w\", NEW.\"%w\", %s, NULL, "
-        "0, 0 WHERE %s ON CONFLICT (row) DO UPDATE SET stamp = excluded.stamp, "
-        "version = NULL, device = ",
-        m->resource, m->row, m->key, next, when);
+        s, "  INSERT INTO \"tidemark_%w_rows\" %s NEW.\"%w\", NEW.\"%w\", %s, NULL, 0, 0",
+        m->resource, when == NULL ? "VALUES (" : "SELECT", m->row, m->key, next);
+    sqlite3_str_appendf(s, when == NULL ? ")" : " WHERE %s", when);
+    sqlite3_str_appendf(s, " ON CONFLICT (row) DO UPDATE SET stamp = excluded.stamp, "
+                           "version = NULL, device = ");
     unless_foreign(s, m, NULL);
     sqlite3_str_appendf(s, "0");
     end_unless(s, m);
@@ -152,7 +152,7 @@ static char *insert_trigger(const tide__model *m, const char *next)
     sqlite3_str_appendf(s, "INSERT ON");
     trigger_body(s, m, alive);
     sqlite3_free(alive);
-    stamp_row(s, m, next, "true");
+    stamp_row(s, m, next, NULL);
     unstamp_gone(s, m);
     sqlite3_str_appendf(s, "END");
     return sqlite3_str_finish(s);
@@ -189,40 +189,38 @@ static void update_head(sqlite3_str *s, const tide__model *m)
     sqlite3_str_appendf(s, " ON");
 }
 
-/* A change of what travels, under the same key and row number. What else changes is for the next
- * trigger, which must find the record as it was: SQLite fires the trigger first that was made last.
- */
+/* A change of what travels, under the same key and row number. Its record is there: if not, the
+ * next trigger has made it, because SQLite fires the trigger first that was made last. */
 static char *update_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
-    char *same = sqlite3_mprintf(" AND NEW.\"%w\" IS OLD.\"%w\" AND NEW.\"%w\" = OLD.\"%w\"",
-                                 m->key, m->key, m->row, m->row);
-    if (same != NULL) {
-        update_head(s, m);
-        trigger_body(s, m, same);
-        restamp_row(s, m, next);
-        stamp_row(s, m, next, "changes() = 0");
-        sqlite3_str_appendf(s, "END");
-    }
-    sqlite3_free(same);
+    update_head(s, m);
+    sqlite3_str_appendf(s,
+                        " \"%w\" WHEN NEW.\"%w\" IS OLD.\"%w\" AND NEW.\"%w\" = OLD.\"%w\" AND "
+                        "(SELECT applying FROM tidemark_state) = 0\nBEGIN\n",
+                        m->table, m->key, m->key, m->row, m->row);
+    restamp_row(s, m, next);
+    sqlite3_str_appendf(s, "END");
     return sqlite3_str_finish(s);
 }
 
-/* A change of key or row number: under the old key the row is gone. */
+/* A change of key or row number: under the old key the row is gone. Also any change of a row without
+ * a record, which somebody wrote while peers' rows were applied. What is never true comes first. */
 static char *rekey_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
     char *alive = row_alive(m);
     char *gone = key_free(m);
     char *own = sqlite3_mprintf(" AND r.key IS NOT OLD.\"%w\"", m->key);
-    char *condition =
-        sqlite3_mprintf("%s AND (NEW.\"%w\" IS NOT OLD.\"%w\" OR NEW.\"%w\" <> OLD.\"%w\")", alive,
-                        m->key, m->key, m->row, m->row);
     /* No list of columns: a row number also goes by the names rowid, oid and _rowid_. */
-    if (alive != NULL && gone != NULL && own != NULL && condition != NULL) {
+    if (alive != NULL && gone != NULL && own != NULL) {
         trigger_head(s, m, "rekey");
-        sqlite3_str_appendf(s, "UPDATE ON");
-        trigger_body(s, m, condition);
+        sqlite3_str_appendf(
+            s,
+            "UPDATE ON \"%w\" WHEN (NEW.\"%w\" IS NOT OLD.\"%w\" OR NEW.\"%w\" <> "
+            "OLD.\"%w\" OR NOT EXISTS (SELECT 1 FROM \"tidemark_%w_rows\" WHERE row = "
+            "NEW.\"%w\")) AND (SELECT applying FROM tidemark_state) = 0%s\nBEGIN\n",
+            m->table, m->key, m->key, m->row, m->row, m->resource, m->row, alive);
         refuse_foreign(s, m);
         stamp_displaced(s, m, next, own);
         stamp_gone(s, m, next, gone);
@@ -235,7 +233,6 @@ static char *rekey_trigger(const tide__model *m, const char *next)
     sqlite3_free(alive);
     sqlite3_free(gone);
     sqlite3_free(own);
-    sqlite3_free(condition);
     return sqlite3_str_finish(s);
 }
 
