@@ -7,6 +7,7 @@
 #include "sync/cascade.h"
 #include "sync/life.h"
 #include "sync/parked.h"
+#include "sync/sound.h"
 #include "sync/transaction.h"
 #include "sync/trigger.h"
 
@@ -25,6 +26,7 @@ static const char identity_schema[] =
     "    noted INTEGER NOT NULL,   -- the newest stamp that the marks were told of\n"
     "    life INTEGER NOT NULL,    -- the present one,\n"
     "    shown INTEGER NOT NULL,   -- the last one in which a page was made\n"
+    "    forgotten INTEGER NOT NULL, -- those up to this one are in no table any more\n"
     "    until INTEGER NOT NULL    -- no stamp above was shown to anybody\n"
     ");\n"
     "CREATE TABLE IF NOT EXISTS main.tidemark_devices (\n"
@@ -155,7 +157,7 @@ static int write_identity(tide_sync *sync, const unsigned char *device, const un
     return tide__sql_run_made(
         sync->db,
         sqlite3_mprintf(
-            "INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0, 0, 0, 0, 0);"
+            "INSERT INTO main.tidemark_state VALUES (1, %d, %Q, %Q, %lld, 0, 0, 0, 0, 0, 0, 0, 0);"
             "INSERT INTO main.tidemark_devices VALUES (0, %Q, 0);",
             TIDE__CAPTURE_FORMAT, device_text, library_text, (long long)sync->epoch, device_text),
         &sync->detail);
@@ -183,6 +185,9 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
     }
     if (rc == TIDE_OK) {
         rc = tide__connection_complete(sync);
+    }
+    if (rc == TIDE_OK) {
+        rc = tide__sound(sync);
     }
     if (rc == TIDE_OK) {
         rc = tide__life_begin(sync);

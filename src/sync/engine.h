@@ -71,7 +71,7 @@ enum {
     TIDE__CONTROL_ROLLBACK,
     TIDE__CONTROL_VERSION, /* changes when another connection commits */
     TIDE__CONTROL_STATE, /* epoch, recovering, life, shown, until; these when our tables are there */
-    TIDE__CONTROL_LIFE,  /* life, resource: the present life, where this ended, the oldest kept */
+    TIDE__CONTROL_LIFE, /* life, resource: the present life, where this ended, the last forgotten */
     TIDE__CONTROL_FOLLOWING, /* peer, resource */
     TIDE__CONTROL_FOLLOW,    /* the same, life, head, source */
     TIDE__CONTROL_LEVEL,     /* peer, resource, count: the last levels */

@@ -311,6 +311,25 @@ static int write_page(page *p, const tide__question *question, int64_t session, 
     return out->failed ? TIDE_ENOMEM : TIDE_OK;
 }
 
+/* A snapshot that may be shown. */
+static int begin_covered(tide_sync *sync)
+{
+    bool covered = false;
+    int rc = TIDE_OK;
+    while (rc == TIDE_OK && !covered) {
+        rc = tide__begin(sync, TIDE__READ);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
+        rc = tide__life_covers(sync, &covered);
+        if (rc != TIDE_OK || !covered) {
+            rc = tide__end(sync, rc);
+            rc = rc == TIDE_OK ? tide__life_cover(sync) : rc;
+        }
+    }
+    return rc;
+}
+
 int tide__feed_page(tide_sync *sync, const tide__question *question, const tide__asker *asker,
                     int64_t session, tide__buffer *out, tide__served *served)
 {
@@ -319,15 +338,11 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
               .rows_left = question->rows,
               .bytes_most = question->bytes < PAGE_BYTES_MOST ? question->bytes : PAGE_BYTES_MOST};
     bool last = true;
-    int rc = tide__life_cover(sync);
-    if (rc == TIDE_OK) {
-        rc = tide__begin(sync, TIDE__READ);
-    }
+    int rc = begin_covered(sync);
     if (rc != TIDE_OK) {
         return rc;
     }
     *served = (tide__served){0, false, false, false};
-    rc = tide__history_load(sync);
     served->waits = sync->recovering && question->health == TIDE__HEALTHY;
     if (rc == TIDE_OK && !served->waits) {
         rc = add_ranges(&p, question, &last);

@@ -98,7 +98,7 @@ static int write_epoch(tide_sync *sync)
             "DELETE FROM main.tidemark_levels;",
             (long long)sync->epoch, (long long)epoch, (long long)newest, (long long)newest),
         &sync->detail);
-    return rc == TIDE_OK ? tide__history_load(sync) : rc;
+    return rc == TIDE_OK ? tide__life_begin(sync) : rc;
 }
 
 int tide__history_renew(tide_sync *sync, bool seen_ahead)

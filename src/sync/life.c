@@ -44,15 +44,18 @@ int tide__life_begin(tide_sync *sync)
     if (rc != TIDE_OK) {
         return rc;
     }
-    sync->life = tide__later(sync, sync->life);
-    return tide__sql_run_made(
+    tide_time life = tide__later(sync, sync->life);
+    rc = tide__sql_run_made(
         sync->db,
-        sqlite3_mprintf(
-            "UPDATE main.tidemark_state SET life = %lld;"
-            "DELETE FROM main.tidemark_lives WHERE life < (SELECT min(life) FROM "
-            "(SELECT DISTINCT life FROM main.tidemark_lives ORDER BY life DESC LIMIT %d))",
-            (long long)sync->life, LIVES_KEPT),
+        /* A query within, because SQLite takes no OFFSET of a query that gives one value. */
+        sqlite3_mprintf("UPDATE main.tidemark_state SET life = %lld, forgotten = max(forgotten, "
+                        "ifnull((SELECT life FROM (SELECT DISTINCT life FROM main.tidemark_lives "
+                        "ORDER BY life DESC LIMIT 1 OFFSET %d)), 0));"
+                        "DELETE FROM main.tidemark_lives WHERE life <= (SELECT forgotten FROM "
+                        "main.tidemark_state)",
+                        (long long)life, LIVES_KEPT),
         &sync->detail);
+    return rc == TIDE_OK ? tide__history_load(sync) : rc;
 }
 
 int tide__life_end(tide_sync *sync, const tide__model *m, tide_time life, tide_time *ended)
@@ -71,7 +74,7 @@ int tide__life_end(tide_sync *sync, const tide__model *m, tide_time life, tide_t
     } else if (sqlite3_column_type(find, 1) != SQLITE_NULL) {
         *ended = sqlite3_column_int64(find, 1);
     } else {
-        rc = life < sqlite3_column_int64(find, 2) ? TIDE_STALE : TIDE_CONFLICT;
+        rc = life <= sqlite3_column_int64(find, 2) ? TIDE_STALE : TIDE_CONFLICT;
     }
     (void)sqlite3_reset(find);
     return rc;
@@ -84,26 +87,34 @@ int tide__life_includes(tide_sync *sync, const tide__model *m, tide_time life, t
     return rc == TIDE_OK && head > ended ? TIDE_CONFLICT : rc;
 }
 
-int tide__life_cover(tide_sync *sync)
+int tide__life_covers(tide_sync *sync, bool *covered)
 {
     tide_time newest = 0;
     int rc = tide__history_load(sync);
     if (rc == TIDE_OK) {
         rc = tide__model_newest(sync, &newest);
     }
-    if (rc != TIDE_OK || (newest <= sync->until && sync->shown == sync->life)) {
-        return rc;
-    }
-    tide_time until = newest > TIDE_TIME_MAX - COVER_NS ? TIDE_TIME_MAX : newest + COVER_NS;
-    rc = tide__begin(sync, TIDE__APPLY);
-    if (rc == TIDE_OK) {
-        rc = tide__end(
-            sync, tide__sql_run_made(
-                      sync->db,
-                      sqlite3_mprintf(
-                          "UPDATE main.tidemark_state SET shown = life, until = max(until, %lld)",
-                          (long long)until),
-                      &sync->detail));
-    }
+    *covered = rc == TIDE_OK && newest <= sync->until && sync->shown == sync->life;
     return rc;
+}
+
+/* Inside a write transaction. */
+static int cover(tide_sync *sync)
+{
+    tide_time newest = 0;
+    int rc = tide__model_newest(sync, &newest);
+    tide_time until = newest > TIDE_TIME_MAX - COVER_NS ? TIDE_TIME_MAX : newest + COVER_NS;
+    return rc != TIDE_OK
+               ? rc
+               : tide__sql_run_made(sync->db,
+                                    sqlite3_mprintf("UPDATE main.tidemark_state SET shown = life, "
+                                                    "until = max(until, %lld)",
+                                                    (long long)until),
+                                    &sync->detail);
+}
+
+int tide__life_cover(tide_sync *sync)
+{
+    int rc = tide__begin(sync, TIDE__APPLY);
+    return rc == TIDE_OK ? tide__end(sync, cover(sync)) : rc;
 }

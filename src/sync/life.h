@@ -25,8 +25,9 @@ int tide__life_end(tide_sync *sync, const tide__model *model, tide_time life, ti
 /* The same, as whether the feed had this head in our history: TIDE_OK; TIDE_CONFLICT; TIDE_STALE. */
 int tide__life_includes(tide_sync *sync, const tide__model *model, tide_time life, tide_time head);
 
-/* Before a page: what it may show lies below `until`, and the life is one to keep. In a transaction
- * of its own, if need be. */
+/* Inside the snapshot of a page: whether all that it may show lies below `until`, and the life is
+ * one to keep. If not, tide__life_cover makes it so, in a transaction of its own, for a later one. */
+int tide__life_covers(tide_sync *sync, bool *covered);
 int tide__life_cover(tide_sync *sync);
 
 #endif

@@ -46,13 +46,13 @@ int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *m, ti
 }
 
 /* A range of a full read goes on from where that has got, of the same epoch and generation. Where
- * the feed has begun anew, the read begins anew. */
+ * the feed has begun anew, or what was read is not of its history, the read begins anew. */
 static void judge_full(page *p, const tide__range *range, judged *out)
 {
     const tide__reading *reading = &out->reading;
-    bool fits = range->generation == reading->generation && p->message->epoch == reading->epoch &&
-                range->after <= reading->upto;
-    out->rescan = p->message->epoch != reading->epoch;
+    out->rescan = p->message->epoch != reading->epoch || !range->known;
+    bool fits =
+        !out->rescan && range->generation == reading->generation && range->after <= reading->upto;
     out->apply = fits && (range->upto > reading->upto || out->last);
     p->gap = p->gap || !fits;
 }

@@ -1,7 +1,8 @@
 /* sound.c - the engine's own tables looked at when they are opened; see sound.h. */
 #include "sync/sound.h"
 
-#define COLUMNS_MOST 8
+#define COLUMNS_MOST 9
+#define LAST_NUMBER (INT64_MAX - (1 << 20)) /* behind it there is no room for a later one */
 
 /* The columns that hold a whole number, in tables with a row for a device, a resource or a life. */
 static const struct table {
@@ -9,7 +10,7 @@ static const struct table {
     const char *columns[COLUMNS_MOST];
 } tables[] = {
     {"tidemark_state",
-     {"epoch", "floor", "applying", "recovering", "noted", "life", "shown", "until"}},
+     {"epoch", "floor", "applying", "recovering", "noted", "life", "shown", "until", "forgotten"}},
     {"tidemark_devices", {"life"}},
     {"tidemark_lives", {"life", "ended"}},
     {"tidemark_resources", {"pruned", "summed", "count", "high", "low"}},
@@ -20,8 +21,8 @@ static const struct table {
     {"tidemark_followed", {"life", "head", "source"}},
 };
 
-/* Each table's name, if a row of it is not as it should be. The smallest and the largest number
- * stand for no time and for the end of all: neither is an epoch. */
+/* Each table's name, if a row of it is not as it should be. An epoch and a life have room for
+ * later ones. */
 static char *unsound_sql(void)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
@@ -33,8 +34,9 @@ static char *unsound_sql(void)
         sqlite3_str_appendall(s, " UNION ALL ");
     }
     sqlite3_str_appendf(
-        s, "SELECT 'tidemark_state' FROM main.tidemark_state WHERE epoch IN (%lld - 1, %lld)",
-        -INT64_MAX, INT64_MAX);
+        s,
+        "SELECT 'tidemark_state' FROM main.tidemark_state WHERE epoch NOT BETWEEN %lld AND %lld OR life NOT BETWEEN 0 AND %lld",
+        -LAST_NUMBER, LAST_NUMBER, LAST_NUMBER);
     return sqlite3_str_finish(s);
 }
 

@@ -20,7 +20,6 @@
 #include "sync/history.h"
 #include "sync/model.h"
 #include "sync/parked.h"
-#include "sync/sound.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
@@ -234,9 +233,6 @@ int tide_sync_open(const char *path, const tide_sync_options *options, tide_sync
     int rc = open_database(sync, path);
     if (rc == TIDE_OK) {
         rc = tide__capture_identity(sync, o.device, o.library);
-    }
-    if (rc == TIDE_OK) {
-        rc = tide__sound(sync);
     }
     if (rc == TIDE_OK) {
         rc = load_devices(sync);

@@ -19,8 +19,7 @@ static const char *const control_sql[TIDE__CONTROLS] = {
     [TIDE__CONTROL_VERSION] = "PRAGMA main.data_version",
     [TIDE__CONTROL_STATE] = "SELECT epoch, recovering, life, shown, until FROM main.tidemark_state",
     [TIDE__CONTROL_LIFE] = ("SELECT s.life, (SELECT ended FROM main.tidemark_lives WHERE life = ?1 "
-                            "AND resource = ?2), ifnull((SELECT min(life) FROM "
-                            "main.tidemark_lives), 0) FROM main.tidemark_state s"),
+                            "AND resource = ?2), s.forgotten FROM main.tidemark_state s"),
     [TIDE__CONTROL_FOLLOWING] = ("SELECT life, head, source FROM main.tidemark_followed WHERE "
                                  "peer = ?1 AND resource = ?2"),
     [TIDE__CONTROL_FOLLOW] =
