@@ -60,8 +60,8 @@ static bool valid(const char *path)
 /* What begins with "file:" SQLite may take for a URI. */
 static void name_of(char out[NAME_BYTES], const char *folder, const char *name)
 {
-    (void)snprintf(out, NAME_BYTES, "%s%s%s", strncmp(folder, "file:", 5) == 0 ? "./" : "", folder,
-                   name);
+    (void)sqlite3_snprintf(NAME_BYTES, out, "%s%s%s", strncmp(folder, "file:", 5) == 0 ? "./" : "",
+                           folder, name);
 }
 
 static void new_name(char out[NAME_BYTES], const char *path)
