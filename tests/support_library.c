@@ -178,6 +178,42 @@ bool test_device_says(test_device *device, unsigned char copy[TEST_MESSAGE_MAX],
     return true;
 }
 
+void test_device_greet(test_device *device, const test_device *other)
+{
+    uuid_t peer;
+    tide_session_options options;
+
+    test_uuid(peer, other->number);
+    tide_session_options_init(&options);
+    options.peer = peer;
+    ck_assert_int_eq(tide_session_open(test_device_sync(device), &options, &device->session),
+                     TIDE_OK);
+}
+
+bool test_carry(test_device *from, test_device *to)
+{
+    unsigned char copy[TEST_MESSAGE_MAX];
+    size_t size = 0;
+
+    if (!test_device_says(from, copy, &size))
+        return false;
+    ck_assert_int_eq(tide_session_receive(to->session, copy, size), TIDE_OK);
+    return true;
+}
+
+void test_talk(test_device *x, test_device *y)
+{
+    bool moved = true;
+
+    test_device_greet(x, y);
+    test_device_greet(y, x);
+    for (int i = 0; moved; i++) {
+        ck_assert_int_lt(i, 1000);
+        moved = test_carry(x, y);
+        moved = test_carry(y, x) || moved;
+    }
+}
+
 void test_hang_up(test_device *x, test_device *y)
 {
     tide_session_close(x->session);

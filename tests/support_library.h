@@ -53,6 +53,15 @@ uint64_t test_prune(const test_device *device); /* how many deletions were forgo
 /* The next message of its session, copied; false when there is none now. */
 bool test_device_says(test_device *device, unsigned char copy[TEST_MESSAGE_MAX], size_t *size);
 
+/* Opens its session, for meeting the other. */
+void test_device_greet(test_device *device, const test_device *other);
+
+/* Hands the next message over, which must be taken; false when there is none now. */
+bool test_carry(test_device *from, test_device *to);
+
+/* A whole exchange in new sessions, which are then open and silent. */
+void test_talk(test_device *x, test_device *y);
+
 /* Ends both sessions; the second also fails unless both are complete and no rows differ. */
 void test_hang_up(test_device *x, test_device *y);
 void test_hang_up_complete(test_device *x, test_device *y);

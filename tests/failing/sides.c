@@ -48,7 +48,7 @@ static void give_random(void *ctx, void *bytes, size_t size)
         to[i] = (unsigned char)test_next(ctx);
 }
 
-static int code_of(int sqlite_code)
+int sides_code(int sqlite_code)
 {
     switch (sqlite_code & 0xff) {
     case SQLITE_OK:
@@ -74,7 +74,7 @@ static int open_marks(side *s)
         return rc == TIDE_OK ? tide_watermarks_open_lmdb(s->store, s->device, &s->marks) : rc;
     }
     (void)snprintf(path, sizeof path, "%s-marks.db", s->name);
-    rc = code_of(sqlite3_open(path, &s->marks_db));
+    rc = sides_code(sqlite3_open(path, &s->marks_db));
     return rc == TIDE_OK ? tide_watermarks_open_sqlite(s->marks_db, s->device, &s->marks) : rc;
 }
 
@@ -214,7 +214,7 @@ int sides_sync(void)
     if (rc == TIDE_OK) {
         if (tide_session_diverged(near) > 0 || tide_session_diverged(far) > 0)
             rc = TIDE_CONFLICT;
-        else if (tide_session_is_complete(near) != 1) /* which says it of both */
+        else if (tide_session_is_complete(near) != 1)
             rc = TIDE_GAP;
     }
     tide_session_close(near);

@@ -36,9 +36,12 @@ void sides_make(void);
 int sides_open(void);
 int sides_close(void); /* TIDE_OK */
 
-/* A whole exchange in new sessions. TIDE_OK: both end complete; TIDE_CONFLICT: one says that rows
- * differ; TIDE_GAP: one says that it is not complete; an error of either. */
+/* A whole exchange in new sessions. TIDE_OK: a ends complete, which says it of both; TIDE_CONFLICT:
+ * one says that rows differ; TIDE_GAP: a is not complete; an error of either. */
 int sides_sync(void);
+
+/* The code for what SQLite has answered. */
+int sides_code(int sqlite_code);
 
 /* What a query gives, rows and columns joined; to be freed. */
 char *sides_query(sqlite3 *db, const char *sql);

@@ -85,20 +85,6 @@ static void check(void)
 
 /* ---- steps, each of which may be done again ----------------------------------------------------- */
 
-static int code_of(int sqlite_code)
-{
-    switch (sqlite_code & 0xff) {
-    case SQLITE_OK:
-        return TIDE_OK;
-    case SQLITE_NOMEM:
-        return TIDE_ENOMEM;
-    case SQLITE_FULL:
-        return TIDE_ENOSPC;
-    default:
-        return TIDE_EIO;
-    }
-}
-
 static int write_rows(side *s, const char *sql)
 {
     sqlite3 *db = tide_sync_database(s->sync);
@@ -114,7 +100,7 @@ static int write_rows(side *s, const char *sql)
         rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     if (rc != SQLITE_OK && sqlite3_get_autocommit(db) == 0)
         (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return code_of(rc);
+    return sides_code(rc);
 }
 
 static int write_a(void)

@@ -760,38 +760,15 @@ tide_value test_integer(int64_t number)
     return (tide_value){.type = TIDE_INTEGER, .integer = number};
 }
 
-static void pack_value(msgpack_packer *p, const tide_value *value)
-{
-    switch (value->type) {
-    case TIDE_INTEGER:
-        msgpack_pack_int64(p, value->integer);
-        break;
-    case TIDE_FLOAT:
-        msgpack_pack_double(p, value->real);
-        break;
-    case TIDE_STRING:
-        tide__pack_text(p, value->data, value->bytes);
-        break;
-    case TIDE_BYTES:
-        tide__pack_bytes(p, value->data, value->bytes);
-        break;
-    default:
-        msgpack_pack_nil(p);
-    }
-}
-
 static void pack_row(msgpack_packer *p, const tide_change *row)
 {
     msgpack_pack_array(p, 4 + row->value_count);
-    if (row->deleted)
-        msgpack_pack_true(p);
-    else
-        msgpack_pack_false(p);
+    tide__pack_bool(p, row->deleted);
     tide__pack_time(p, row->version);
     tide__pack_bytes(p, row->version_device, sizeof(uuid_t));
-    pack_value(p, &row->key);
+    tide__pack_value(p, &row->key);
     for (size_t i = 0; i < row->value_count; i++)
-        pack_value(p, &row->values[i]);
+        tide__pack_value(p, &row->values[i]);
 }
 
 /* A life of the peer's, which nobody asks about. */

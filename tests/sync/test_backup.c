@@ -10,39 +10,9 @@ static bool pages_arrive; /* before the marks are copied, and after that */
 
 /* ---- a round ------------------------------------------------------------------------------------ */
 
-static bool carry(test_device *from, test_device *to)
-{
-    unsigned char copy[TEST_MESSAGE_MAX];
-    size_t size = 0;
-
-    if (!test_device_says(from, copy, &size))
-        return false;
-    ck_assert_int_eq(tide_session_receive(to->session, copy, size), TIDE_OK);
-    return true;
-}
-
-static void open_session(test_device *device, const test_device *other)
-{
-    uuid_t peer;
-    tide_session_options options;
-
-    test_uuid(peer, other->number);
-    tide_session_options_init(&options);
-    options.peer = peer;
-    ck_assert_int_eq(tide_session_open(test_device_sync(device), &options, &device->session),
-                     TIDE_OK);
-}
-
 static void meet(void)
 {
-    bool heard = true;
-
-    open_session(&a, &b);
-    open_session(&b, &a);
-    while (heard) {
-        heard = carry(&a, &b);
-        heard = carry(&b, &a) || heard;
-    }
+    test_talk(&a, &b);
     test_hang_up_complete(&a, &b);
 }
 

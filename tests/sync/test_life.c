@@ -4,40 +4,9 @@
 
 static test_device a, b, twin;
 
-static bool carry(test_device *from, test_device *to)
-{
-    unsigned char copy[TEST_MESSAGE_MAX];
-    size_t size = 0;
-
-    if (!test_device_says(from, copy, &size))
-        return false;
-    ck_assert_int_eq(tide_session_receive(to->session, copy, size), TIDE_OK);
-    return true;
-}
-
-static void open_session(test_device *device, const test_device *with)
-{
-    tide_session_options options;
-    uuid_t peer;
-
-    tide_session_options_init(&options);
-    test_uuid(peer, with->number);
-    options.peer = peer;
-    ck_assert_int_eq(tide_session_open(test_device_sync(device), &options, &device->session),
-                     TIDE_OK);
-}
-
 static void meet(test_device *x, test_device *y)
 {
-    bool moved = true;
-
-    open_session(x, y);
-    open_session(y, x);
-    for (int i = 0; moved; i++) {
-        ck_assert_int_lt(i, 1000);
-        moved = carry(x, y);
-        moved = carry(y, x) || moved;
-    }
+    test_talk(x, y);
     test_hang_up(x, y);
 }
 
@@ -190,11 +159,11 @@ START_TEST(rows_of_a_copy_are_not_left_out)
     copy_lives();
     test_entry_add(&twin, "t");
     meet(&b, &twin);
-    open_session(&a, &b);
-    open_session(&b, &a);
-    ck_assert(carry(&a, &b)); /* it asks, before B does */
-    ck_assert(carry(&b, &a));
-    ck_assert(carry(&b, &a));
+    test_device_greet(&a, &b);
+    test_device_greet(&b, &a);
+    ck_assert(test_carry(&a, &b)); /* it asks, before B does */
+    ck_assert(test_carry(&b, &a));
+    ck_assert(test_carry(&b, &a));
     test_query_is(&a, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
     test_hang_up(&a, &b);
 }
