@@ -1,6 +1,8 @@
 /* apply.c - writing rows of a peer's feed; see apply.h. */
 #include "sync/apply.h"
 
+#include "sync/device.h"
+
 #include <string.h>
 
 #include "base/alloc.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sync/capture.h"
+#include "sync/device.h"
 #include "sync/engine.h"
 #include "sync/model.h"
 #include "sync/transaction.h"

@@ -14,14 +14,11 @@
  *     level        up to where we had everything of a peer
  *     history      our own feed: its epochs, and whether it was rolled back
  *     life         our own feed: what a copy shares with the original
+ *     device       small numbers for devices and followings
  *     peers        who is registered, how far each has got, and what may be forgotten
  *     digest       proof that two devices hold the same rows
  *     message      MessagePack
  *     session      the conversation
- *
- * Numbers: tidemark_devices gives each device that appears in a version a small number, and each
- * following of a feed (a device and the life in which it began) that rows came from another; 0 is
- * ourselves.
  */
 #ifndef TIDEMARK_SYNC_ENGINE_H
 #define TIDEMARK_SYNC_ENGINE_H
@@ -123,11 +120,7 @@ typedef struct tide__model {
     sqlite3_stmt *statements[TIDE__STATEMENTS];
 } tide__model;
 
-typedef struct tide__device {
-    sqlite3_int64 id;
-    uuid_t uuid;
-    tide_time life; /* in which we began to follow it; 0: the maker of versions, not a feed */
-} tide__device;
+struct tide__device;
 
 struct tide_sync {
     sqlite3 *db;
@@ -143,7 +136,7 @@ struct tide_sync {
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;
-    tide__device *devices; /* the table tidemark_devices, in memory */
+    struct tide__device *devices; /* the table tidemark_devices, in memory */
     size_t device_count;
     uint32_t max_clock_ahead_ms;
     tide_event_fn *event;
@@ -184,15 +177,5 @@ void tide__tell_changed(tide_sync *sync, const unsigned char *peer, tide__model 
 
 /* Passes on what the marks answered; of an error their reason becomes ours. */
 int tide__marks_failed(tide_sync *sync, int rc);
-
-/* All inside a transaction, because what is not in memory is looked for in the table again: another
- * engine may have given the number.
- *
- * The number of a device (life 0) or of a following of its feed; -1: it has none. */
-int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id);
-/* The same, given one if it has none. */
-int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id);
-/* The device of a number. TIDE_OK; TIDE_ECORRUPT: there is none. */
-int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid);
 
 #endif

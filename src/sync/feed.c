@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "sync/device.h"
 #include "sync/following.h"
 #include "sync/history.h"
 #include "sync/level.h"

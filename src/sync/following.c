@@ -1,20 +1,14 @@
 /* following.c - see following.h. */
 #include "sync/following.h"
 
-static int bind(sqlite3_stmt *statement, const uuid_t peer, const tide__model *m)
-{
-    char text[UUID_STR_LEN];
-    uuid_unparse_lower(peer, text);
-    int rc = sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
-    return rc == SQLITE_OK ? sqlite3_bind_text(statement, 2, m->resource, -1, SQLITE_STATIC) : rc;
-}
+#include "sync/device.h"
 
 int tide__following_find(tide_sync *sync, const uuid_t peer, const tide__model *m,
                          tide__following *out)
 {
     sqlite3_stmt *find = sync->controls[TIDE__CONTROL_FOLLOWING];
     *out = (tide__following){TIDE_TIME_NONE, TIDE_TIME_NONE, -1};
-    if (bind(find, peer, m) != SQLITE_OK) {
+    if (tide__bind_peer(find, peer, m) != SQLITE_OK) {
         return tide__sql_fail(sync->db, "SQLite", &sync->detail);
     }
     int rc = tide__sql_step(find, &sync->detail);
@@ -43,7 +37,7 @@ int tide__following_go_on(tide_sync *sync, const uuid_t peer, const tide__model 
     if (rc != TIDE_OK) {
         return rc;
     }
-    if (bind(follow, peer, m) != SQLITE_OK ||
+    if (tide__bind_peer(follow, peer, m) != SQLITE_OK ||
         sqlite3_bind_int64(follow, 3, page->life) != SQLITE_OK ||
         sqlite3_bind_int64(follow, 4, page->head) != SQLITE_OK ||
         sqlite3_bind_int64(follow, 5, page->source) != SQLITE_OK) {

@@ -1,17 +1,15 @@
 /* level.c - see level.h. */
 #include "sync/level.h"
 
+#include "sync/device.h"
 #include "sync/transaction.h"
 
 int tide__level_find(tide_sync *sync, const uuid_t peer, const tide__model *m, size_t most,
                      tide__level out[], size_t *count)
 {
-    char text[UUID_STR_LEN];
     sqlite3_stmt *find = sync->controls[TIDE__CONTROL_LEVEL];
     *count = 0;
-    uuid_unparse_lower(peer, text);
-    if (sqlite3_bind_text(find, 1, text, -1, SQLITE_TRANSIENT) != SQLITE_OK ||
-        sqlite3_bind_text(find, 2, m->resource, -1, SQLITE_STATIC) != SQLITE_OK ||
+    if (tide__bind_peer(find, peer, m) != SQLITE_OK ||
         sqlite3_bind_int64(find, 3, (sqlite3_int64)most) != SQLITE_OK) {
         return tide__sql_fail(sync->db, "SQLite", &sync->detail);
     }

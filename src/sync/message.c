@@ -3,11 +3,8 @@
 
 #include <string.h>
 
-#include "base/alloc.h"
-
 #define HEAD_FIELDS 7
 #define DEPTH_MAX 8
-#define BUFFER_FIRST 1024
 
 /* ---- measuring ---------------------------------------------------------------------------------- */
 
@@ -132,19 +129,6 @@ static bool get_uint32(const msgpack_object *o, uint32_t least, uint32_t most, u
     return true;
 }
 
-static bool get_integer(const msgpack_object *o, int64_t *out)
-{
-    if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
-        *out = o->via.i64;
-        return true;
-    }
-    if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT64_MAX) {
-        *out = (int64_t)o->via.u64;
-        return true;
-    }
-    return false;
-}
-
 /* nil is TIDE_TIME_NONE, and only nil is. */
 static bool get_time(const msgpack_object *o, tide_time *out)
 {
@@ -152,7 +136,7 @@ static bool get_time(const msgpack_object *o, tide_time *out)
         *out = TIDE_TIME_NONE;
         return true;
     }
-    return get_integer(o, out) && *out != TIDE_TIME_NONE;
+    return tide__get_integer(o, out) && *out != TIDE_TIME_NONE;
 }
 
 static bool get_bool(const msgpack_object *o, bool *out)
@@ -178,32 +162,6 @@ static bool get_resource(const msgpack_object *o, tide__name *out)
     }
     *out = (tide__name){o->via.str.ptr, o->via.str.size};
     return true;
-}
-
-bool tide__get_value(const msgpack_object *o, tide_value *out)
-{
-    *out = (tide_value){.type = TIDE_NULL};
-    if (o->type == MSGPACK_OBJECT_NIL) {
-        return true;
-    }
-    if (get_integer(o, &out->integer)) {
-        out->type = TIDE_INTEGER;
-        return true;
-    }
-    if (o->type == MSGPACK_OBJECT_FLOAT64) {
-        out->type = TIDE_FLOAT;
-        out->real = o->via.f64;
-        return true;
-    }
-    if (o->type == MSGPACK_OBJECT_STR) {
-        *out = (tide_value){.type = TIDE_STRING, .bytes = o->via.str.size, .data = o->via.str.ptr};
-        return true;
-    }
-    if (o->type == MSGPACK_OBJECT_BIN) {
-        *out = (tide_value){.type = TIDE_BYTES, .bytes = o->via.bin.size, .data = o->via.bin.ptr};
-        return true;
-    }
-    return false;
 }
 
 /* ---- bodies ------------------------------------------------------------------------------------- */
@@ -345,7 +303,7 @@ static bool get_body(const msgpack_object_array *fields, tide__message *out)
     case TIDE__WANT:
         return count == 1 && get_question(&body[0], &out->question);
     case TIDE__PAGE:
-        return count == 5 && get_integer(&body[0], &out->to_session) &&
+        return count == 5 && tide__get_integer(&body[0], &out->to_session) &&
                get_uint32(&body[1], 0, UINT32_MAX, &out->number) &&
                get_uint32(&body[2], TIDE__HEALTHY, TIDE__WAIT, &out->health) &&
                get_ranges(&body[3], out) && get_bool(&body[4], &out->end);
@@ -372,7 +330,7 @@ static int decode_fields(tide__message *message, tide__detail *detail)
     }
     message->kind = (int)(kind <= TIDE__NEWS ? kind : 0);
     if (!get_uuid(&fields->ptr[2], message->library) || !get_uuid(&fields->ptr[3], message->from) ||
-        !get_integer(&fields->ptr[4], &message->session) || message->session <= 0 ||
+        !tide__get_integer(&fields->ptr[4], &message->session) || message->session <= 0 ||
         !get_a_time(&fields->ptr[5], &message->epoch) ||
         !get_a_time(&fields->ptr[6], &message->life)) {
         return tide__fail(detail, TIDE_EPROTO, "the head of the peer's message is malformed");
@@ -441,96 +399,6 @@ int tide__message_row(const tide__range *range, size_t i, size_t value_count, ti
 }
 
 /* ---- encoding ----------------------------------------------------------------------------------- */
-
-void tide__buffer_free(tide__buffer *buffer)
-{
-    tide__free(buffer->bytes);
-    *buffer = (tide__buffer){NULL, 0, 0, false};
-}
-
-void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size)
-{
-    if (buffer->failed || size == 0) {
-        return;
-    }
-    if (size > buffer->room - buffer->size) {
-        size_t room = buffer->room == 0 ? BUFFER_FIRST : buffer->room;
-        while (room - buffer->size < size) {
-            room *= 2;
-        }
-        char *larger = tide__realloc(buffer->bytes, room);
-        if (larger == NULL) {
-            buffer->failed = true;
-            return;
-        }
-        buffer->bytes = larger;
-        buffer->room = room;
-    }
-    memcpy(buffer->bytes + buffer->size, bytes, size);
-    buffer->size += size;
-}
-
-static int write_out(void *data, const char *bytes, size_t size)
-{
-    tide__buffer_append(data, bytes, size);
-    return 0;
-}
-
-void tide__packer(tide__buffer *buffer, msgpack_packer *packer)
-{
-    msgpack_packer_init(packer, buffer, write_out);
-}
-
-void tide__pack_text(msgpack_packer *p, const char *text, size_t length)
-{
-    (void)msgpack_pack_str(p, length);
-    if (length > 0) {
-        (void)msgpack_pack_str_body(p, text, length);
-    }
-}
-
-void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size)
-{
-    (void)msgpack_pack_bin(p, size);
-    if (size > 0) {
-        (void)msgpack_pack_bin_body(p, bytes, size);
-    }
-}
-
-void tide__pack_time(msgpack_packer *p, tide_time time)
-{
-    if (time == TIDE_TIME_NONE) {
-        (void)msgpack_pack_nil(p);
-    } else {
-        (void)msgpack_pack_int64(p, time);
-    }
-}
-
-void tide__pack_bool(msgpack_packer *p, bool value)
-{
-    (void)(value ? msgpack_pack_true(p) : msgpack_pack_false(p));
-}
-
-void tide__pack_value(msgpack_packer *p, const tide_value *value)
-{
-    switch (value->type) {
-    case TIDE_INTEGER:
-        (void)msgpack_pack_int64(p, value->integer);
-        break;
-    case TIDE_FLOAT:
-        (void)msgpack_pack_double(p, value->real);
-        break;
-    case TIDE_STRING:
-        tide__pack_text(p, value->data, value->bytes);
-        break;
-    case TIDE_BYTES:
-        tide__pack_bytes(p, value->data, value->bytes);
-        break;
-    default:
-        (void)msgpack_pack_nil(p);
-        break;
-    }
-}
 
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
                      const uuid_t from, int64_t session, tide_time epoch, tide_time life)

@@ -27,6 +27,7 @@
 #include "base/detail.h"
 #include "sync/digest.h"
 #include "sync/level.h"
+#include "sync/pack.h"
 
 #define TIDE__PROTOCOL 3
 
@@ -126,31 +127,11 @@ void tide__message_free(tide__message *message);
 int tide__message_row(const tide__range *range, size_t i, size_t value_count, tide_change *change,
                       tide_value *values);
 
-/* One value of a row, which points into the bytes `o` was read from. False: no row has such. */
-bool tide__get_value(const msgpack_object *o, tide_value *out);
-
 /* ---- encoding ----------------------------------------------------------------------------------- */
-
-/* Grows as it is written; a failure sticks in `failed` and is looked at once, at the end. */
-typedef struct tide__buffer {
-    char *bytes;
-    size_t size;
-    size_t room;
-    bool failed;
-} tide__buffer;
-
-void tide__buffer_free(tide__buffer *buffer);
-void tide__buffer_append(tide__buffer *buffer, const void *bytes, size_t size);
-void tide__packer(tide__buffer *buffer, msgpack_packer *packer);
 
 /* The array's head with `fields` fields behind the seven of every message. */
 void tide__pack_head(msgpack_packer *p, int kind, size_t fields, const uuid_t library,
                      const uuid_t from, int64_t session, tide_time epoch, tide_time life);
-void tide__pack_text(msgpack_packer *p, const char *text, size_t length);
-void tide__pack_bytes(msgpack_packer *p, const void *bytes, size_t size);
-void tide__pack_time(msgpack_packer *p, tide_time time);
-void tide__pack_bool(msgpack_packer *p, bool value);
-void tide__pack_value(msgpack_packer *p, const tide_value *value);
 void tide__pack_question(msgpack_packer *p, const tide__question *question);
 
 /* A range is packed in two parts, with the array of its rows between them. */

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "sync/message.h"
+#include "sync/device.h"
+#include "sync/pack.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
@@ -360,33 +361,6 @@ static tide_value value_of(sqlite3_value *value)
     return out;
 }
 
-/* Arrays and maps, which would take memory for what their heads announce, are in no parked row. */
-static bool is_container(char head)
-{
-    unsigned char b = (unsigned char)head;
-    return (b >= 0x80 && b <= 0x9f) || (b >= 0xdc && b <= 0xdf);
-}
-
-/* Reads the values; they point into the blob. False: the blob is damaged. */
-static bool read_values(waiting *w)
-{
-    const char *bytes = sqlite3_value_blob(w->data);
-    size_t size = (size_t)sqlite3_value_bytes(w->data);
-    size_t at = 0;
-    bool good = true;
-    w->change.values = w->values;
-    while (good && at < size) {
-        msgpack_unpacked unpacked;
-        msgpack_unpacked_init(&unpacked);
-        good = w->change.value_count < TIDE_COLUMNS_MAX && !is_container(bytes[at]) &&
-               msgpack_unpack_next(&unpacked, bytes, size, &at) == MSGPACK_UNPACK_SUCCESS &&
-               tide__get_value(&unpacked.data, &w->values[w->change.value_count]);
-        w->change.value_count += good;
-        msgpack_unpacked_destroy(&unpacked);
-    }
-    return good;
-}
-
 /* The next in turn up to a number. TIDE_OK: to be freed; TIDE_ABSENT. */
 static int next_waiting(tide_sync *sync, int64_t upto, waiting *w)
 {
@@ -479,7 +453,10 @@ static int try_again(tide__apply *apply, waiting *w)
     sqlite3_int64 source = apply->source;
     reason why = {TIDE_EMODEL, "its resource is not registered"};
     int answer = TIDE_EMODEL;
-    if (w->model != NULL && !read_values(w)) {
+    w->change.values = w->values;
+    if (w->model != NULL &&
+        !tide__get_values(sqlite3_value_blob(w->data), (size_t)sqlite3_value_bytes(w->data),
+                          w->values, TIDE_COLUMNS_MAX, &w->change.value_count)) {
         why = (reason){TIDE_ECORRUPT, "its values are damaged"};
     } else if (w->model != NULL &&
                w->change.value_count != (w->change.deleted ? 0 : w->model->column_count)) {

@@ -3,6 +3,7 @@
 
 #include "sync/apply.h"
 #include "sync/capture.h"
+#include "sync/device.h"
 #include "sync/history.h"
 #include "sync/transaction.h"
 
@@ -25,11 +26,8 @@ static const char *time_sql(tide_time time, char *text)
 
 int tide__reading_find(tide_sync *sync, const uuid_t peer, const tide__model *m, tide__reading *out)
 {
-    char text[UUID_STR_LEN];
     sqlite3_stmt *find = sync->controls[TIDE__CONTROL_READING];
-    uuid_unparse_lower(peer, text);
-    if (sqlite3_bind_text(find, 1, text, -1, SQLITE_TRANSIENT) != SQLITE_OK ||
-        sqlite3_bind_text(find, 2, m->resource, -1, SQLITE_STATIC) != SQLITE_OK) {
+    if (tide__bind_peer(find, peer, m) != SQLITE_OK) {
         return tide__sql_fail(sync->db, "SQLite", &sync->detail);
     }
     int rc = tide__sql_step(find, &sync->detail);
@@ -113,13 +111,8 @@ int tide__reading_begin(tide_sync *sync, const uuid_t peer, const tide__model *m
 static int run_for(tide_sync *sync, int which, const uuid_t peer, const tide__model *m,
                    const tide_value *key, tide_time upto)
 {
-    char text[UUID_STR_LEN];
     sqlite3_stmt *statement = sync->controls[which];
-    uuid_unparse_lower(peer, text);
-    int rc = sqlite3_bind_text(statement, 1, text, -1, SQLITE_TRANSIENT);
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_bind_text(statement, 2, m->resource, -1, SQLITE_STATIC);
-    }
+    int rc = tide__bind_peer(statement, peer, m);
     if (rc == SQLITE_OK) {
         rc = key != NULL ? tide__bind_value(statement, 3, key)
                          : sqlite3_bind_int64(statement, 3, upto);
