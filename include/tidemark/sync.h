@@ -312,8 +312,10 @@ typedef struct tide_resource_info {
 
 TIDE_API int tide_sync_resource_info(tide_sync *sync, const char *resource, tide_resource_info *out);
 
-/* How many rows and deletions of our feed of a resource lie behind a stamp (TIDE_TIME_NONE: all):
- * what a peer has not, whose ack that stamp is. Counted from an index. TIDE_OK; TIDE_EMODEL. */
+/* How many rows and deletions of our feed of a resource lie behind a stamp (nanoseconds;
+ * TIDE_TIME_NONE: all): what a peer may not have, whose ack that stamp is. Only reads; the time is
+ * that of the rows counted. TIDE_OK; TIDE_EMODEL: no such resource is registered; TIDE_EINVAL:
+ * NULL; errors as tide_sync_resource_info. */
 TIDE_API int tide_sync_rows_behind(tide_sync *sync, const char *resource, tide_time stamp,
                                    uint64_t *out);
 

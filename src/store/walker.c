@@ -683,7 +683,7 @@ int tide__file_read(int fd, const char *path, unsigned back, tide__commit *commi
     meta_pair metas;
     unsigned pages[2];
     walk w = {.fd = fd, .path = path, .detail = detail, .fn = fn, .ctx = ctx, .commit = commit};
-    *commit = (tide__commit){.marks = TIDE__MARKS_UNKNOWN};
+    *commit = (tide__commit){.marks = TIDE_MARKS_UNKNOWN};
     int rc = read_metas(&w, metas);
     if (rc != TIDE_OK || back >= list_commits(metas, pages)) {
         return rc == TIDE_OK ? TIDE_ABSENT : rc;

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tidemark/backup.h>
+
 #include "base/detail.h"
 #include "store/file.h"
 #include "store/findings.h"
@@ -29,12 +31,10 @@ int tide__file_verify(int fd, const char *path, tide__detail *detail);
  * one. TIDE_OK: *findings, empty before, says what was found; TIDE_EBUSY; TIDE_ENOMEM. */
 int tide__file_examine(int fd, const char *path, tide__findings *findings, tide__detail *detail);
 
-#define TIDE__MARKS_UNKNOWN UINT64_MAX
-
 /* A commit, and what it says of itself. */
 typedef struct tide__commit {
     uint64_t number; /* LMDB's; 0: there is none */
-    uint64_t marks;  /* as many are recorded; TIDE__MARKS_UNKNOWN: that cannot be read */
+    uint64_t marks;  /* as many are recorded; TIDE_MARKS_UNKNOWN: that cannot be read */
     tide__identity identity;
     bool alone; /* the other metadata page is damaged: this may not be the commit it is taken for */
 } tide__commit;

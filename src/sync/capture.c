@@ -195,6 +195,19 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
     return tide__end(sync, rc);
 }
 
+int tide__capture_each(tide_sync *sync, tide__resource_fn *fn, void *ctx)
+{
+    sqlite3_stmt *names = NULL;
+    int rc = tide__sql_prepare(sync->db, "SELECT resource FROM main.tidemark_resources", &names,
+                               &sync->detail);
+    while (rc == TIDE_OK && (rc = tide__sql_step(names, &sync->detail)) == TIDE_OK) {
+        const char *resource = (const char *)sqlite3_column_text(names, 0);
+        rc = resource == NULL ? TIDE_ENOMEM : fn(sync, resource, ctx);
+    }
+    (void)sqlite3_finalize(names);
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+}
+
 /* ---- one model ---------------------------------------------------------------------------------- */
 
 char *tide__capture_next(const tide__model *m, const char *schema)

@@ -35,6 +35,10 @@ int tide__capture_identity(tide_sync *sync, const unsigned char *device,
  * row that has no record one. Inside a transaction. */
 int tide__capture_install(tide_sync *sync, const tide__model *model);
 
+/* Each resource that was ever registered; anything but TIDE_OK ends it. */
+typedef int tide__resource_fn(tide_sync *sync, const char *resource, void *ctx);
+int tide__capture_each(tide_sync *sync, tide__resource_fn *fn, void *ctx);
+
 /* The SQL expression for the next stamp of a model, its tables behind `schema` ("main." or
  * nothing); to be freed with sqlite3_free. NULL: no memory. */
 char *tide__capture_next(const tide__model *model, const char *schema);

@@ -14,6 +14,7 @@
  *     level        up to where we had everything of a peer
  *     history      our own feed: its epochs, and whether it was rolled back
  *     life         our own feed: what a copy shares with the original
+ *     sound        whether our own tables hold what we have put there
  *     device       small numbers for devices and followings
  *     peers        who is registered, how far each has got, and what may be forgotten
  *     digest       proof that two devices hold the same rows
@@ -127,10 +128,10 @@ struct tide_sync {
     uuid_t device;
     uuid_t library;
     tide_time epoch;
-    bool recovering; /* history.h */
-    tide_time life;  /* life.h */
-    tide_time shown;
-    tide_time until;
+    bool recovering;        /* history.h */
+    tide_time life;         /* life.h: the present one, */
+    tide_time shown;        /* the last one in which a page was made, */
+    tide_time until;        /* and above what no stamp was shown */
     bool looked_back;       /* the marks have been found to fit our history, */
     tide_time noted;        /* the newest stamp that they know */
     tide_watermarks *marks; /* NULL until attached */

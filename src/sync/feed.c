@@ -345,7 +345,7 @@ int tide__feed_page(tide_sync *sync, const tide__question *question, const tide_
     }
     *served = (tide__served){0, false, false, false};
     served->waits = sync->recovering && question->health == TIDE__HEALTHY;
-    if (rc == TIDE_OK && !served->waits) {
+    if (!served->waits) {
         rc = add_ranges(&p, question, &last);
     }
     served->ahead = p.ahead;

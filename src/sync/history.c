@@ -1,6 +1,7 @@
 /* history.c - the epochs of our own feed; see history.h. */
 #include "sync/history.h"
 
+#include "sync/capture.h"
 #include "sync/life.h"
 #include "sync/model.h"
 #include "sync/transaction.h"
@@ -32,32 +33,30 @@ static int one_integer(tide_sync *sync, char *sql, tide_time otherwise, tide_tim
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
+static int raise_newest(tide_sync *sync, const char *resource, void *ctx)
+{
+    tide_time *newest = ctx;
+    int rc = TIDE_OK;
+    for (int i = 0; rc == TIDE_OK && i < 2; i++) {
+        tide_time stamp = 0;
+        rc = one_integer(sync,
+                         sqlite3_mprintf("SELECT max(stamp) FROM main.\"tidemark_%w_%s\"", resource,
+                                         i == 0 ? "rows" : "gone"),
+                         0, &stamp);
+        *newest = stamp > *newest ? stamp : *newest;
+    }
+    return rc;
+}
+
 /* The newest stamp of all that was ever captured, also of models that nobody registers now. */
 static int newest_stamp(tide_sync *sync, tide_time *out)
 {
-    sqlite3_stmt *names = NULL;
     int rc = one_integer(
         sync,
         sqlite3_mprintf("SELECT max((SELECT floor FROM main.tidemark_state), "
                         "ifnull((SELECT max(pruned) FROM main.tidemark_resources), 0))"),
         0, out);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_prepare(sync->db, "SELECT resource FROM main.tidemark_resources", &names,
-                               &sync->detail);
-    }
-    while (rc == TIDE_OK && (rc = tide__sql_step(names, &sync->detail)) == TIDE_OK) {
-        const char *resource = (const char *)sqlite3_column_text(names, 0);
-        for (int i = 0; rc == TIDE_OK && i < 2; i++) {
-            tide_time newest = 0;
-            rc = one_integer(sync,
-                             sqlite3_mprintf("SELECT max(stamp) FROM main.\"tidemark_%w_%s\"",
-                                             resource, i == 0 ? "rows" : "gone"),
-                             0, &newest);
-            *out = newest > *out ? newest : *out;
-        }
-    }
-    (void)sqlite3_finalize(names);
-    return rc == TIDE_ABSENT ? TIDE_OK : rc;
+    return rc == TIDE_OK ? tide__capture_each(sync, raise_newest, out) : rc;
 }
 
 int tide__history_load(tide_sync *sync)

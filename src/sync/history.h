@@ -5,7 +5,8 @@
  * acks rest on the history that they were given in, and go with it.
  *
  * A rollback is noticed when the marks are first used, because they remember how far the rows had
- * got (tidemark_state.noted); and when a peer has seen more of our feed than there is. Then we are
+ * got (tidemark_state.noted); when a peer has seen more of our feed than there is; and when it names
+ * a life that is none of ours (life.h). Then we are
  * recovering: we serve only others who are, until we have read everything anew from somebody who is
  * not. So rows that we lost come back, and deletions that we forgot are not undone elsewhere.
  */

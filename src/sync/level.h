@@ -20,7 +20,7 @@ typedef struct tide__level {
 
 #define TIDE__LEVELS_MAX 16
 
-/* Inside a transaction: the last `most` of them, the newest first, and how many there are. */
+/* The last `most` of them, the newest first, and how many there are. */
 int tide__level_find(tide_sync *sync, const uuid_t peer, const tide__model *model, size_t most,
                      tide__level out[], size_t *count);
 

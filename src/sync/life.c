@@ -1,6 +1,7 @@
 /* life.c - the lives of the database; see life.h. */
 #include "sync/life.h"
 
+#include "sync/capture.h"
 #include "sync/history.h"
 #include "sync/model.h"
 #include "sync/transaction.h"
@@ -9,8 +10,9 @@
 #define COVER_NS (60 * INT64_C(1000000000)) /* `until` is raised so far ahead, and so, seldom */
 
 /* One resource of the life that ends, whether its model is registered now or not. */
-static int end_resource(tide_sync *sync, const char *resource)
+static int end_resource(tide_sync *sync, const char *resource, void *ctx)
 {
+    (void)ctx;
     return tide__sql_run_made(
         sync->db,
         sqlite3_mprintf(
@@ -23,23 +25,11 @@ static int end_resource(tide_sync *sync, const char *resource)
         &sync->detail);
 }
 
-static int end_present(tide_sync *sync)
-{
-    sqlite3_stmt *names = NULL;
-    int rc = tide__sql_prepare(sync->db, "SELECT resource FROM main.tidemark_resources", &names,
-                               &sync->detail);
-    while (rc == TIDE_OK && (rc = tide__sql_step(names, &sync->detail)) == TIDE_OK) {
-        rc = end_resource(sync, (const char *)sqlite3_column_text(names, 0));
-    }
-    (void)sqlite3_finalize(names);
-    return rc == TIDE_ABSENT ? TIDE_OK : rc;
-}
-
 int tide__life_begin(tide_sync *sync)
 {
     int rc = tide__history_load(sync);
     if (rc == TIDE_OK) {
-        rc = end_present(sync);
+        rc = tide__capture_each(sync, end_resource, NULL);
     }
     if (rc != TIDE_OK) {
         return rc;

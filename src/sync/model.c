@@ -402,6 +402,31 @@ static char *digest_sql(const tide__model *m, int which)
     }
 }
 
+/* What is asked of the records as a whole. */
+static char *question_sql(const tide__model *m, int which)
+{
+    const char *r = m->resource;
+    switch (which) {
+    case TIDE__UNSEEN:
+        return sqlite3_mprintf(
+            "SELECT 1 FROM main.tidemark_resources WHERE resource = %Q AND (pruned > ?1 OR EXISTS "
+            "(SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1 AND source <> ?2) OR EXISTS "
+            "(SELECT 1 FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1 AND source <> ?2))",
+            r, r, r);
+    case TIDE__COUNT:
+        return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
+                               "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
+                               m->table, r);
+    case TIDE__BEHIND:
+        return sqlite3_mprintf(
+            "SELECT (SELECT count(*) FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1) + "
+            "(SELECT count(*) FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1)",
+            r, r);
+    default:
+        return digest_sql(m, which);
+    }
+}
+
 static char *statement_sql(const tide__model *m, int which)
 {
     const char *r = m->resource;
@@ -463,23 +488,8 @@ static char *statement_sql(const tide__model *m, int which)
                                r);
     case TIDE__UNSTAMP_GONE:
         return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_gone\" WHERE key = ?1", r);
-    case TIDE__UNSEEN:
-        return sqlite3_mprintf(
-            "SELECT 1 FROM main.tidemark_resources WHERE resource = %Q AND (pruned > ?1 OR EXISTS "
-            "(SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1 AND source <> ?2) OR EXISTS "
-            "(SELECT 1 FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1 AND source <> ?2))",
-            r, r, r);
-    case TIDE__COUNT:
-        return sqlite3_mprintf("SELECT (SELECT count(*) FROM main.\"%w\"), "
-                               "(SELECT count(*) FROM main.\"tidemark_%w_gone\")",
-                               m->table, r);
-    case TIDE__BEHIND:
-        return sqlite3_mprintf(
-            "SELECT (SELECT count(*) FROM main.\"tidemark_%w_rows\" WHERE stamp > ?1) + "
-            "(SELECT count(*) FROM main.\"tidemark_%w_gone\" WHERE stamp > ?1)",
-            r, r);
     default:
-        return digest_sql(m, which);
+        return question_sql(m, which);
     }
 }
 

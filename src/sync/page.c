@@ -20,6 +20,7 @@ typedef struct judged {
     bool rescan;  /* a full read begins */
     bool full;    /* it is part of one, */
     bool last;    /* and reaches the head */
+    bool here;    /* it begins and ends at our mark */
     bool follows; /* what we rest on is not what it was */
     tide__reading reading;
     uint64_t written;
@@ -67,7 +68,7 @@ static void judge_plain(page *p, const tide__range *range, const tide_mark *mark
         p->gap = p->gap || !out->restart;
     } else {
         out->apply = range->after <= mark->watermark && range->upto > mark->watermark;
-        out->follows = range->after == mark->watermark && range->upto == mark->watermark;
+        out->here = range->after == mark->watermark && range->upto == mark->watermark;
         p->gap = p->gap || range->after > mark->watermark;
     }
 }
@@ -85,7 +86,7 @@ static int judge_following(page *p, const tide__range *range, judged *out)
     int rc = tide__following_find(p->sync, p->peer, out->model, &before);
     bool same = rc == TIDE_OK && range->known && before.life == p->message->life &&
                 before.head == range->head;
-    out->follows = (out->apply || out->follows) && !same;
+    out->follows = (out->apply || out->here) && !same;
     p->writes = p->writes || out->follows || (out->apply && (out->full || range->rows->size > 0));
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }

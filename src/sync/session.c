@@ -528,9 +528,9 @@ static void change_to_rival(tide_session *session)
     (void)keep_question(session, &session->rival_question.question);
 }
 
-/* The peer's feed has this epoch now. One older than that of our marks: the peer was restored as a
- * whole, or lives twice. */
-static int note_epoch(tide_session *session, const tide__message *message)
+/* The peer's database has this life now, and its feed this epoch. One older than that of our marks:
+ * the peer was restored as a whole, or lives twice. */
+static int note_history(tide_session *session, const tide__message *message)
 {
     session->peer_life = message->life;
     if (session->peer_epoch == message->epoch) {
@@ -543,7 +543,7 @@ static int note_epoch(tide_session *session, const tide__message *message)
 /* Its feed may have begun anew since its last message. */
 static int hear_question(tide_session *session, const tide__message *message)
 {
-    return keep_question(session, &message->question) ? note_epoch(session, message) : TIDE_OK;
+    return keep_question(session, &message->question) ? note_history(session, message) : TIDE_OK;
 }
 
 static int hear_hello(tide_session *session, const tide__message *message)
@@ -633,7 +633,7 @@ static int hear_page(tide_session *session, const tide__message *message)
     session->asked = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
-    int rc = note_epoch(session, message);
+    int rc = note_history(session, message);
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -189,8 +189,8 @@ static void update_head(sqlite3_str *s, const tide__model *m)
     sqlite3_str_appendf(s, " ON");
 }
 
-/* A change of what travels, under the same key and row number. Its record is there: if not, the
- * next trigger has made it, because SQLite fires the trigger first that was made last. */
+/* A change of what travels, under the same key and row number. Where the row has no record the next
+ * trigger makes it, whichever of the two SQLite fires first. */
 static char *update_trigger(const tide__model *m, const char *next)
 {
     sqlite3_str *s = sqlite3_str_new(NULL);
