@@ -111,3 +111,14 @@ int tide__sql_done(sqlite3_stmt *statement, tide__detail *detail)
     }
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
+
+int tide__sql_exists(sqlite3 *db, char *sql, tide__detail *detail)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = tide__sql_prepare_made(db, sql, &statement, detail);
+    if (rc == TIDE_OK) {
+        rc = tide__sql_step(statement, detail);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
+}

@@ -26,6 +26,9 @@ int tide__sql_prepare_made(sqlite3 *db, char *sql, sqlite3_stmt **out, tide__det
 /* Steps a statement: TIDE_OK with a row, TIDE_ABSENT at the end (and reset), or an error (and reset). */
 int tide__sql_step(sqlite3_stmt *statement, tide__detail *detail);
 
+/* Whether a query made by sqlite3_mprintf, which it frees, has a row: TIDE_OK; TIDE_ABSENT. */
+int tide__sql_exists(sqlite3 *db, char *sql, tide__detail *detail);
+
 /* Steps a statement that returns no row, and resets it. */
 int tide__sql_done(sqlite3_stmt *statement, tide__detail *detail);
 

@@ -18,14 +18,12 @@
 
 #include "base/clock.h"
 #include "sync/engine.h"
+#include "sync/files.h"
 
 #include "base/alloc.h"
 
-#define DATABASE "/database.db"
-#define STORE "/sync.mdb"
-#define NEW_TAIL ".new-"
 #define BUSY_MS 5000
-#define NAME_BYTES (PATH_MAX + 128)
+#define NAME_BYTES TIDE__FILES_NAME
 
 typedef struct copying {
     tide_notice_fn *notice;
@@ -57,33 +55,9 @@ static bool valid(const char *path)
     return path != NULL && *path != '\0' && strlen(path) < PATH_MAX;
 }
 
-/* What begins with "file:" SQLite may take for a URI. */
 static void name_of(char out[NAME_BYTES], const char *folder, const char *name)
 {
-    (void)sqlite3_snprintf(NAME_BYTES, out, "%s%s%s", strncmp(folder, "file:", 5) == 0 ? "./" : "",
-                           folder, name);
-}
-
-static void new_name(char out[NAME_BYTES], const char *path)
-{
-    char unique[UUID_STR_LEN];
-    uuid_t uuid;
-    uuid_generate_random(uuid);
-    uuid_unparse_lower(uuid, unique);
-    (void)snprintf(out, NAME_BYTES, "%.*s" NEW_TAIL "%s", PATH_MAX, path, unique);
-}
-
-static int flush_path(copying *c, const char *path, int flags)
-{
-    int rc = TIDE_OK;
-    int fd = open(path, flags | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        rc = tide__fail_errno(&c->detail, errno, path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return rc;
+    (void)sqlite3_snprintf(NAME_BYTES, out, "%s%s/%s", tide__files_before(folder), folder, name);
 }
 
 /* Of the folder that has `path` in it. */
@@ -99,7 +73,7 @@ static int flush_above(copying *c, const char *path)
     if (slash != NULL) {
         slash[slash == folder ? 1 : 0] = '\0';
     }
-    return flush_path(c, slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY);
+    return tide__files_flush(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY, &c->detail);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------- */
@@ -218,18 +192,7 @@ static int copy_rows(copying *c, const char *from, const char *to)
     if (rc == TIDE_OK) {
         rc = check_rows(c, to);
     }
-    return rc == TIDE_OK ? flush_path(c, to, O_RDWR) : rc;
-}
-
-/* With all that SQLite may have put beside it. */
-static void remove_rows(const char *path)
-{
-    static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
-    char name[NAME_BYTES + 8];
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        (void)snprintf(name, sizeof name, "%s%s", path, tails[i]);
-        (void)unlink(name);
-    }
+    return rc == TIDE_OK ? tide__files_flush(to, O_RDWR, &c->detail) : rc;
 }
 
 /* ---- verify and backup -------------------------------------------------------------------------- */
@@ -238,8 +201,8 @@ static int check_both(copying *c, const char *path)
 {
     char database[NAME_BYTES];
     char store[NAME_BYTES];
-    name_of(database, path, DATABASE);
-    name_of(store, path, STORE);
+    name_of(database, path, TIDE__DATABASE);
+    name_of(store, path, TIDE__STORE);
     int marks = tide_verify(store, hear, c);
     int rows = check_rows(c, database);
     return marks != TIDE_OK ? marks : rows;
@@ -255,23 +218,23 @@ static int fill_folder(copying *c, tide_library *library, const char *folder)
 {
     char database[NAME_BYTES];
     char store[NAME_BYTES];
-    name_of(database, folder, DATABASE);
-    name_of(store, folder, STORE);
+    name_of(database, folder, TIDE__DATABASE);
+    name_of(store, folder, TIDE__STORE);
     int rc = tide_backup(tide_library_store(library), store, 0); /* marks first */
     if (rc != TIDE_OK) {
         tide_detail(tide_library_store(library), c->detail.text, sizeof c->detail.text);
         return rc;
     }
     rc = copy_rows(c, sqlite3_db_filename(tide_library_sync(library)->db, "main"), database);
-    return rc == TIDE_OK ? flush_path(c, folder, O_RDONLY | O_DIRECTORY) : rc;
+    return rc == TIDE_OK ? tide__files_flush(folder, O_RDONLY | O_DIRECTORY, &c->detail) : rc;
 }
 
 static void remove_folder(const char *folder)
 {
     char name[NAME_BYTES];
-    name_of(name, folder, DATABASE);
-    remove_rows(name);
-    name_of(name, folder, STORE);
+    name_of(name, folder, TIDE__DATABASE);
+    tide__files_remove_rows(name);
+    name_of(name, folder, TIDE__STORE);
     (void)unlink(name);
     (void)rmdir(folder);
 }
@@ -298,7 +261,7 @@ int tide_library_backup(tide_library *library, const char *path, tide_notice_fn 
     if (lstat(folder, &st) == 0) {
         return end(&c, tide__fail(&c.detail, TIDE_CONFLICT, "%s: is there already", path));
     }
-    new_name(temporary, folder);
+    tide__files_new_name(folder, temporary);
     if (mkdir(temporary, 0700) != 0) {
         return end(&c, tide__fail_errno(&c.detail, errno, path));
     }
@@ -379,8 +342,8 @@ static int put_back(copying *c, const char *from, const char *path, const char *
     char source[NAME_BYTES];
     char database[NAME_BYTES];
     char store[NAME_BYTES];
-    name_of(source, from, DATABASE);
-    name_of(database, path, DATABASE);
+    name_of(source, from, TIDE__DATABASE);
+    name_of(database, path, TIDE__DATABASE);
     int rc = refuse_busy(c, database);
     if (rc == TIDE_OK) {
         rc = copy_rows(c, source, temporary);
@@ -388,8 +351,8 @@ static int put_back(copying *c, const char *from, const char *path, const char *
     if (rc != TIDE_OK) {
         return rc;
     }
-    name_of(source, from, STORE);
-    name_of(store, path, STORE);
+    name_of(source, from, TIDE__STORE);
+    name_of(store, path, TIDE__STORE);
     rc = tide_restore(source, store, hear, c);
     if (rc == TIDE_OK) {
         rc = set_aside(c, database);
@@ -416,10 +379,10 @@ int tide_library_restore(const char *from, const char *path, tide_notice_fn *not
     if (!made && errno != EEXIST) {
         return end(&c, tide__fail_errno(&c.detail, errno, path));
     }
-    name_of(database, path, DATABASE);
-    new_name(temporary, database);
+    name_of(database, path, TIDE__DATABASE);
+    tide__files_new_name(database, temporary);
     rc = put_back(&c, from, path, temporary);
-    remove_rows(temporary); /* gone already when it was renamed */
+    tide__files_remove_rows(temporary); /* gone already when it was renamed */
     if (rc != TIDE_OK) {
         (void)(made && rmdir(path) == 0);
     } else if (made) {

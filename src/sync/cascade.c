@@ -80,18 +80,13 @@ static char *trigger_sql(const relation *r, size_t i)
 static int make_index(tide_sync *sync, const relation *r)
 {
     const tide__model *m = r->child;
-    sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare_made(
+    int rc = tide__sql_exists(
         sync->db,
         sqlite3_mprintf("SELECT 1 FROM pragma_index_list(%Q, 'main') l JOIN "
                         "pragma_index_info(l.name, 'main') i ON i.seqno = 0 WHERE NOT l.partial "
                         "AND i.name = %Q COLLATE NOCASE",
                         m->table, r->column),
-        &statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
-    }
-    (void)sqlite3_finalize(statement);
+        &sync->detail);
     return rc == TIDE_ABSENT
                ? tide__sql_run_made(
                      sync->db,

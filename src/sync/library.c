@@ -1,4 +1,4 @@
-/* library.c - a library: the folder, its two files, and the built-in models.
+/* library.c - a library: the folder and its two files.
  *
  * Opening looks first and writes last, so that a failure changes as little as it can. The database
  * is looked at; one that is not captured yet is tried on in a transaction that is taken back. Then
@@ -22,18 +22,16 @@
 
 #include <tidemark/library.h>
 
+#include "sync/builtin.h"
 #include "sync/engine.h"
-#include "sync/model.h"
+#include "sync/files.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
 
-#define DATABASE "database.db"
-#define STORE "sync.mdb"
 #define MIGRATION_NOTICE "Sync protocol updated, performing initial sync..."
 #define NAME_BYTES 256
 #define SHOWN_BYTES 160        /* of a path in messages */
-#define NEW_TAIL ".new-"       /* and a UUID: behind the name of a database that is being made */
 #define JOURNAL_BYTES 8        /* SQLite keeps them free behind the longest path it takes */
 #define BUSY_MS 5000           /* as the engine waits */
 #define FOLDER_LOCK_TRIES 5000 /* of a millisecond, as the store waits */
@@ -46,75 +44,6 @@ struct tide_library {
     void *notice_ctx;
     tide__detail *opening; /* receives what is noticed while opening; NULL afterwards */
 };
-
-typedef struct builtin {
-    tide_model model;
-    const char *create;
-} builtin;
-
-static const char *const on_device[] = {"device"};
-static const char *const on_location[] = {"location"};
-static const char *const on_entry[] = {"entry"};
-static const char *const on_entry_and_tag[] = {"entry", "tag"};
-static const char *const device_columns[] = {"name"};
-static const char *const location_columns[] = {"device_uuid", "name", "path"};
-static const char *const entry_columns[] = {"location_uuid", "parent_uuid", "name",
-                                            "kind",          "size",        "mtime"};
-static const char *const volume_columns[] = {"device_uuid", "name", "mount_point", "file_system",
-                                             "total_bytes"};
-static const char *const tag_columns[] = {"name", "color"};
-static const char *const entry_tag_columns[] = {"entry_uuid", "tag_uuid"};
-static const char *const metadata_columns[] = {"entry_uuid", "favorite", "note"};
-/* Locations are few: no index. */
-static const tide_parent entry_parents[] = {
-    {.column = "location_uuid", .resource = "location", .no_index = 1},
-    {.column = "parent_uuid", .resource = "entry"}};
-static const tide_parent entry_tag_parents[] = {{.column = "entry_uuid", .resource = "entry"},
-                                                {.column = "tag_uuid", .resource = "tag"}};
-static const tide_parent metadata_parents[] = {{.column = "entry_uuid", .resource = "entry"}};
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* Each builtin has columns; dependencies and parents may be NONE. */
-#define NONE NULL, 0
-#define SOME(array) (array), COUNT(array)
-#define MODEL(ownership_, name, table_name, columns_, depends, parents_)                           \
-    {                                                                                              \
-        sizeof(tide_model), (ownership_), (name), (table_name), "uuid", SOME(columns_), depends,   \
-            parents_                                                                               \
-    }
-
-static const builtin builtins[] = {
-    {MODEL(TIDE_DEVICE_OWNED, "device", "devices", device_columns, NONE, NONE),
-     "CREATE TABLE IF NOT EXISTS main.devices ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT)"},
-    {MODEL(TIDE_DEVICE_OWNED, "location", "locations", location_columns, SOME(on_device), NONE),
-     "CREATE TABLE IF NOT EXISTS main.locations ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, path TEXT)"},
-    {MODEL(TIDE_DEVICE_OWNED, "entry", "entries", entry_columns, SOME(on_location),
-           SOME(entry_parents)),
-     "CREATE TABLE IF NOT EXISTS main.entries ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, location_uuid TEXT, parent_uuid TEXT, "
-     "name TEXT, kind TEXT, size INTEGER, mtime TEXT)"},
-    {MODEL(TIDE_DEVICE_OWNED, "volume", "volumes", volume_columns, SOME(on_device), NONE),
-     "CREATE TABLE IF NOT EXISTS main.volumes ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, device_uuid TEXT, name TEXT, "
-     "mount_point TEXT, file_system TEXT, total_bytes INTEGER)"},
-    {MODEL(TIDE_SHARED, "tag", "tags", tag_columns, NONE, NONE),
-     "CREATE TABLE IF NOT EXISTS main.tags ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT, color TEXT)"},
-    {MODEL(TIDE_SHARED, "entry_tag", "entry_tags", entry_tag_columns, SOME(on_entry_and_tag),
-           SOME(entry_tag_parents)),
-     "CREATE TABLE IF NOT EXISTS main.entry_tags ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, entry_uuid TEXT, tag_uuid TEXT)"},
-    {MODEL(TIDE_SHARED, "entry_metadata", "entry_metadata", metadata_columns, SOME(on_entry),
-           SOME(metadata_parents)),
-     "CREATE TABLE IF NOT EXISTS main.entry_metadata ("
-     "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, entry_uuid TEXT, favorite INTEGER, "
-     "note TEXT)"},
-};
-
-#define BUILTINS COUNT(builtins)
 
 /* What opening needs on its way, and what it has found and made. */
 typedef struct opening {
@@ -153,7 +82,7 @@ static void set_shown(opening *o)
         (void)snprintf(o->shown, SHOWN_BYTES, "%.*s...%s", (int)half, o->path,
                        o->path + length - half);
     }
-    (void)snprintf(o->shown_database, sizeof o->shown_database, "%s/" DATABASE, o->shown);
+    (void)snprintf(o->shown_database, sizeof o->shown_database, "%s/" TIDE__DATABASE, o->shown);
 }
 
 static bool creates(const opening *o)
@@ -167,26 +96,13 @@ static bool is_missing(const char *path)
     return stat(path, &st) != 0 && errno == ENOENT;
 }
 
-static int flush_path(const char *path, int flags, tide__detail *detail)
-{
-    int rc = TIDE_OK;
-    int fd = open(path, flags | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        rc = tide__fail_errno(detail, errno, path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return rc;
-}
-
 /* One that may be written and not read cannot be flushed, which is no reason to make nothing in it.
  * */
 static int flush_folder_above(char *resolved, tide__detail *detail)
 {
     char *slash = strrchr(resolved, '/');
     slash[slash == resolved ? 1 : 0] = '\0';
-    return access(resolved, R_OK) == 0 ? flush_path(resolved, O_RDONLY | O_DIRECTORY, detail)
+    return access(resolved, R_OK) == 0 ? tide__files_flush(resolved, O_RDONLY | O_DIRECTORY, detail)
                                        : TIDE_OK;
 }
 
@@ -194,9 +110,9 @@ static int flush_folder_above(char *resolved, tide__detail *detail)
 static int check_length(opening *o, const char *resolved)
 {
     const sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-    size_t behind = sizeof "/" DATABASE - 1 + JOURNAL_BYTES;
+    size_t behind = sizeof "/" TIDE__DATABASE - 1 + JOURNAL_BYTES;
     if (creates(o) && is_missing(o->database)) {
-        behind += sizeof NEW_TAIL - 1 + UUID_STR_LEN - 1;
+        behind += sizeof TIDE__NEW_TAIL - 1 + UUID_STR_LEN - 1;
     }
     if (vfs == NULL || strlen(resolved) + behind <= (size_t)vfs->mxPathname) {
         return TIDE_OK;
@@ -211,14 +127,13 @@ static int find_folder(opening *o)
 {
     char resolved[PATH_MAX];
     struct stat st;
-    /* What begins with "file:" SQLite may take for a URI. */
-    const char *here = strncmp(o->path, "file:", 5) == 0 ? "./" : "";
-    if (strlen(o->path) + sizeof "./" + sizeof "/" DATABASE > sizeof o->database) {
+    if (strlen(o->path) + sizeof "./" + sizeof "/" TIDE__DATABASE > sizeof o->database) {
         return tide__fail(&o->detail, TIDE_EINVAL, "%s: name too long: %zu bytes", o->shown,
                           strlen(o->path));
     }
-    (void)snprintf(o->database, sizeof o->database, "%s%s/" DATABASE, here, o->path);
-    (void)snprintf(o->store, sizeof o->store, "%s/" STORE, o->path);
+    (void)snprintf(o->database, sizeof o->database, "%s%s/" TIDE__DATABASE,
+                   tide__files_before(o->path), o->path);
+    (void)snprintf(o->store, sizeof o->store, "%s/" TIDE__STORE, o->path);
     if (creates(o)) {
         o->made_folder = mkdir(o->path, 0700) == 0;
         if (!o->made_folder && errno != EEXIST) {
@@ -282,38 +197,24 @@ static int fill_database(opening *o, const char *path)
     if (rc != TIDE_OK) {
         return rc;
     }
-    for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
-        rc = tide__sql_run(sync->db, builtins[i].create, &o->detail);
+    rc = tide__builtin_create(sync);
+    if (rc != TIDE_OK) {
+        o->detail = sync->detail;
     }
     if (rc == TIDE_OK && sqlite3_wal_checkpoint_v2(sync->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
                                                    NULL) != SQLITE_OK) {
         rc = tide__sql_fail(sync->db, o->shown_database, &o->detail);
     }
     tide_sync_close(sync);
-    return rc == TIDE_OK ? flush_path(path, O_RDWR, &o->detail) : rc;
-}
-
-/* With all that SQLite may have put beside it. */
-static void remove_database(const char *path)
-{
-    static const char *const tails[] = {"", "-wal", "-shm", "-journal"};
-    char name[PATH_MAX + sizeof NEW_TAIL + UUID_STR_LEN + JOURNAL_BYTES];
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        (void)snprintf(name, sizeof name, "%s%s", path, tails[i]);
-        (void)unlink(name);
-    }
+    return rc == TIDE_OK ? tide__files_flush(path, O_RDWR, &o->detail) : rc;
 }
 
 /* The database is born whole: made under a name that nobody else has, flushed, renamed. The folder
  * is locked. */
 static int make_database(opening *o)
 {
-    char temporary[PATH_MAX + sizeof NEW_TAIL + UUID_STR_LEN];
-    char number[UUID_STR_LEN];
-    uuid_t uuid;
-    uuid_generate_random(uuid);
-    uuid_unparse_lower(uuid, number);
-    (void)snprintf(temporary, sizeof temporary, "%s" NEW_TAIL "%s", o->database, number);
+    char temporary[TIDE__FILES_NAME];
+    tide__files_new_name(o->database, temporary);
     int rc = fill_database(o, temporary);
     if (rc == TIDE_OK) {
         o->made_database = rename(temporary, o->database) == 0;
@@ -321,135 +222,8 @@ static int make_database(opening *o)
             rc = tide__fail_errno(&o->detail, errno, o->shown_database);
         }
     }
-    remove_database(temporary);
+    tide__files_remove_rows(temporary);
     return rc;
-}
-
-/* ---- tables and columns ------------------------------------------------------------------------- */
-
-/* Runs a query without parameters. TIDE_OK: it has a row; TIDE_ABSENT. */
-static int exists(sqlite3 *db, char *sql, tide__detail *detail)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare_made(db, sql, &statement, detail);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, detail);
-    }
-    (void)sqlite3_finalize(statement);
-    return rc;
-}
-
-static int has_table(sqlite3 *db, const char *glob, tide__detail *detail)
-{
-    return exists(db,
-                  sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND "
-                                  "lower(name) GLOB %Q",
-                                  glob),
-                  detail);
-}
-
-static int has_column(sqlite3 *db, const char *table, const char *column, tide__detail *detail)
-{
-    return exists(db,
-                  sqlite3_mprintf(
-                      "SELECT 1 FROM pragma_table_info(%Q, 'main') WHERE name = %Q COLLATE NOCASE",
-                      table, column),
-                  detail);
-}
-
-/* Creates what is missing of one built-in table: a table that another program made may lack
- * columns, one that is captured had them all. */
-static int complete_table(tide_sync *sync, const builtin *b)
-{
-    int rc = tide__sql_run(sync->db, b->create, &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = exists(
-            sync->db,
-            sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE name = 'tidemark_%q_rows'",
-                            b->model.resource),
-            &sync->detail);
-        if (rc != TIDE_ABSENT) {
-            return rc;
-        }
-        rc = TIDE_OK;
-    }
-    for (size_t i = 0; rc == TIDE_OK && i < b->model.column_count; i++) {
-        rc = has_column(sync->db, b->model.table, b->model.columns[i], &sync->detail);
-        if (rc == TIDE_ABSENT) {
-            rc = tide__sql_run_made(sync->db,
-                                    sqlite3_mprintf("ALTER TABLE main.\"%w\" ADD COLUMN \"%w\"",
-                                                    b->model.table, b->model.columns[i]),
-                                    &sync->detail);
-        }
-    }
-    return rc;
-}
-
-/* A column with an index cannot be dropped. */
-static int drop_indexes_on(tide_sync *sync, const char *column)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare_made(
-        sync->db,
-        sqlite3_mprintf(
-            "SELECT group_concat('DROP INDEX main.\"' || replace(l.name, '\"', '\"\"') || '\"',"
-            " ';') FROM pragma_index_list('devices', 'main') l WHERE l.origin = 'c' AND EXISTS"
-            " (SELECT 1 FROM pragma_index_info(l.name, 'main') i WHERE i.name = %Q COLLATE NOCASE)",
-            column),
-        &statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
-    }
-    char *sql = NULL;
-    if (rc == TIDE_OK && sqlite3_column_type(statement, 0) == SQLITE_TEXT) {
-        sql = sqlite3_mprintf("%s", sqlite3_column_text(statement, 0));
-    }
-    (void)sqlite3_finalize(statement);
-    return rc != TIDE_OK || sql == NULL ? rc : tide__sql_run_made(sync->db, sql, &sync->detail);
-}
-
-/* Drops the two global marks of the older protocol. *dropped says whether there was one. */
-static int drop_global_marks(tide_sync *sync, bool *dropped)
-{
-    static const char *const columns[] = {"last_state_watermark", "last_shared_watermark"};
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < 2; i++) {
-        rc = has_column(sync->db, "devices", columns[i], &sync->detail);
-        if (rc == TIDE_OK) {
-            *dropped = true;
-            rc = drop_indexes_on(sync, columns[i]);
-        }
-        if (rc == TIDE_OK) {
-            rc = tide__sql_run_made(
-                sync->db, sqlite3_mprintf("ALTER TABLE main.devices DROP COLUMN \"%w\"", columns[i]),
-                &sync->detail);
-        } else if (rc == TIDE_ABSENT) {
-            rc = TIDE_OK;
-        }
-    }
-    return rc;
-}
-
-/* Inside a transaction. */
-static int change_tables(tide_sync *sync, bool *dropped)
-{
-    int rc = TIDE_OK;
-    for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
-        rc = complete_table(sync, &builtins[i]);
-    }
-    /* Nothing is dropped from a database that cannot be a library. */
-    for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
-        tide__model *checked = NULL;
-        rc = tide__model_make(sync, &builtins[i].model, &checked);
-        tide__model_free(checked);
-    }
-    return rc == TIDE_OK ? drop_global_marks(sync, dropped) : rc;
-}
-
-static int bring_up_to_date(tide_sync *sync, bool *dropped)
-{
-    int rc = tide__begin(sync, TIDE__WRITE);
-    return rc == TIDE_OK ? tide__end(sync, change_tables(sync, dropped)) : rc;
 }
 
 /* Every device is a row of `devices`, its own first. */
@@ -470,6 +244,16 @@ static int ensure_own_row(tide_sync *sync, const char *name)
 }
 
 /* ---- looking ------------------------------------------------------------------------------------ */
+
+static int has_table(sqlite3 *db, const char *glob, tide__detail *detail)
+{
+    return tide__sql_exists(
+        db,
+        sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND "
+                        "lower(name) GLOB %Q",
+                        glob),
+        detail);
+}
 
 /* A connection that changes nothing by being opened and closed. TIDE_OK; *db is NULL when there is
  * no database. */
@@ -508,17 +292,21 @@ static int look(opening *o, sqlite3 *db)
     o->captured = o->complete = false;
     int rc = db != NULL ? has_table(db, "tidemark_state", NULL) : TIDE_ABSENT;
     if (rc == TIDE_OK) {
-        rc = exists(db, sqlite3_mprintf("SELECT 1 FROM main.tidemark_state"), NULL);
+        rc = tide__sql_exists(db, sqlite3_mprintf("SELECT 1 FROM main.tidemark_state"), NULL);
         o->captured = rc == TIDE_OK;
     }
     if (rc == TIDE_OK) {
-        rc = has_column(db, "devices", "uuid", NULL);
+        rc = tide__sql_exists(
+            db,
+            sqlite3_mprintf("SELECT 1 FROM pragma_table_info('devices', 'main') WHERE "
+                            "name = 'uuid' COLLATE NOCASE"),
+            NULL);
     }
     if (rc == TIDE_OK) {
-        rc = exists(db,
-                    sqlite3_mprintf("SELECT 1 FROM main.devices WHERE uuid = "
-                                    "(SELECT device FROM main.tidemark_state)"),
-                    NULL);
+        rc = tide__sql_exists(db,
+                              sqlite3_mprintf("SELECT 1 FROM main.devices WHERE uuid = "
+                                              "(SELECT device FROM main.tidemark_state)"),
+                              NULL);
         o->complete = rc == TIDE_OK;
     }
     return rc < 0 ? tide__sql_fail(db, o->shown_database, &o->detail) : TIDE_OK;
@@ -538,12 +326,12 @@ static int try_on(opening *o, sqlite3 *db)
     }
     if (!creates(o) && has_table(db, "devices", NULL) == TIDE_ABSENT) {
         bool empty = stat(o->database, &st) == 0 && st.st_size == 0;
-        return tide__fail(&o->detail, TIDE_EFORMAT, "%s: not a library: its " DATABASE " %s",
+        return tide__fail(&o->detail, TIDE_EFORMAT, "%s: not a library: its " TIDE__DATABASE " %s",
                           o->shown, empty ? "is empty" : "has no table devices");
     }
     int rc = tide__sql_run(db, "BEGIN IMMEDIATE", &plain.detail);
     if (rc == TIDE_OK) {
-        rc = change_tables(&plain, &dropped);
+        rc = tide__builtin_change(&plain, &dropped);
         (void)tide__sql_run(db, "ROLLBACK", NULL);
     }
     return rc == TIDE_OK
@@ -561,7 +349,7 @@ static int inspect(opening *o)
         rc = look(o, db);
     }
     if (rc == TIDE_OK && db == NULL && !creates(o)) {
-        rc = tide__fail(&o->detail, TIDE_EFORMAT, "%s: not a library: it has no " DATABASE,
+        rc = tide__fail(&o->detail, TIDE_EFORMAT, "%s: not a library: it has no " TIDE__DATABASE,
                         o->shown);
     } else if (rc == TIDE_OK && db != NULL && !o->captured) {
         rc = try_on(o, db);
@@ -583,14 +371,14 @@ static int open_engine(opening *o, tide_library *library)
     if (rc != TIDE_OK) {
         return rc;
     }
-    rc = bring_up_to_date(library->sync, &dropped);
+    rc = tide__builtin_bring_up_to_date(library->sync, &dropped);
     if (rc == TIDE_OK && dropped) {
         tide_event event = {
             .size = sizeof event, .kind = TIDE_EVENT_NOTICE, .text = MIGRATION_NOTICE};
         tide__emit(library->sync, &event);
     }
-    for (size_t i = 0; rc == TIDE_OK && i < BUILTINS; i++) {
-        rc = tide_sync_register(library->sync, &builtins[i].model);
+    if (rc == TIDE_OK) {
+        rc = tide__builtin_register(library->sync);
     }
     if (rc == TIDE_OK) {
         rc = tide_watermarks_open_lmdb(library->store, library->sync->device, &library->marks);
@@ -665,7 +453,7 @@ static void take_back(opening *o)
     char lock[PATH_MAX + 8];
     sqlite3 *db = NULL;
     if (o->made_database) {
-        remove_database(o->database);
+        tide__files_remove_rows(o->database);
     }
     if (o->made_store && (o->lock >= 0 || lock_folder(o, 0) == TIDE_OK)) {
         if (open_plainly(o, &db) == TIDE_OK && look(o, db) == TIDE_OK && !o->captured) {

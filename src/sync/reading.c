@@ -46,18 +46,12 @@ int tide__reading_find(tide_sync *sync, const uuid_t peer, const tide__model *m,
 /* Whether a row of ours may have to go at the end. Inside a transaction. */
 static int may_sweep(tide_sync *sync, const tide__model *m, tide_time bound, sqlite3_int64 source)
 {
-    sqlite3_stmt *statement = NULL;
-    int rc = tide__sql_prepare_made(
+    return tide__sql_exists(
         sync->db,
         sqlite3_mprintf("SELECT 1 FROM main.\"tidemark_%w_rows\" WHERE stamp <= %lld OR "
-                        "source = %lld LIMIT 1",
+                        "source = %lld",
                         m->resource, (long long)bound, (long long)source),
-        &statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
-    }
-    (void)sqlite3_finalize(statement);
-    return rc;
+        &sync->detail);
 }
 
 static int write_begin(tide_sync *sync, const uuid_t peer, const tide__model *m,

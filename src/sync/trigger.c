@@ -265,20 +265,15 @@ static char *was_trigger(const tide__model *m, const char *change)
 
 int tide__trigger_replace(tide_sync *sync, const tide__model *m, const char *name, char *sql)
 {
-    sqlite3_stmt *statement = NULL;
     if (sql == NULL) {
         return TIDE_ENOMEM;
     }
-    int rc = tide__sql_prepare_made(
+    int rc = tide__sql_exists(
         sync->db,
         sqlite3_mprintf("SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND "
                         "name = 'tidemark_%q_%q' AND sql = %Q",
                         m->resource, name, sql),
-        &statement, &sync->detail);
-    if (rc == TIDE_OK) {
-        rc = tide__sql_step(statement, &sync->detail);
-    }
-    (void)sqlite3_finalize(statement);
+        &sync->detail);
     if (rc == TIDE_ABSENT) {
         rc = tide__sql_run_made(
             sync->db,
