@@ -66,14 +66,18 @@ static tide_time now_of(const tide_options *options)
 int tide__registry_name(const char *path, char out[PATH_MAX], tide__detail *detail)
 {
     struct stat st;
-    if (realpath(path, out) != NULL) {
-        return TIDE_OK;
-    }
-    if (errno != ENOENT) {
-        return tide__fail_errno(detail, errno, path);
-    }
-    if (lstat(path, &st) == 0) {
-        return tide__fail(detail, TIDE_ENOENT, "%s: a link that leads nowhere", path);
+    bool there = true;
+    while (there) {
+        if (realpath(path, out) != NULL) {
+            return TIDE_OK;
+        }
+        if (errno != ENOENT) {
+            return tide__fail_errno(detail, errno, path);
+        }
+        there = lstat(path, &st) == 0;
+        if (there && S_ISLNK(st.st_mode)) {
+            return tide__fail(detail, TIDE_ENOENT, "%s: a link that leads nowhere", path);
+        } /* else somebody has made it meanwhile */
     }
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
