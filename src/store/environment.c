@@ -16,6 +16,7 @@
 #include "base/rules.h"
 #include "store/file.h"
 #include "store/layout.h"
+#include "store/meta.h"
 #include "store/walker.h"
 
 #include "base/alloc.h"
@@ -25,7 +26,6 @@
 #define REMAP_TRIES 16
 #define SNAPSHOT_TRIES 3
 #define REMOVAL_BYTES (1u << 20) /* of map beyond the largest size, for transactions that remove */
-#define NUMBER_TEXT 24           /* 64 bits in decimal, and a NUL */
 #define PROBE_BYTES (64 << 10)
 
 int tide__fail_lmdb(tide__detail *detail, int rc, const char *what)
@@ -237,61 +237,6 @@ static int clear_readers(tide__environment *environment, uint32_t max_readers, t
     return TIDE_OK;
 }
 
-static int get_text(MDB_txn *txn, MDB_dbi dbi, const char *name, char *text, size_t size)
-{
-    MDB_val key = {strlen(name), (void *)(uintptr_t)name}; /* LMDB only reads it */
-    MDB_val value;
-    int rc = mdb_get(txn, dbi, &key, &value);
-    if (rc != 0) {
-        return rc;
-    }
-    size_t length = value.mv_size < size - 1 ? value.mv_size : size - 1;
-    memcpy(text, value.mv_data, length);
-    text[length] = '\0';
-    return 0;
-}
-
-/* Opens the two sub-databases and reads what the file says of itself. */
-static int read_identity(tide__environment *environment, tide__detail *detail)
-{
-    const char *path = environment->path;
-    MDB_txn *txn = NULL;
-    char format[64];
-    char id[64];
-    char created[64];
-    int rc = tide__read_begin(environment, &txn, detail);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    int native = mdb_dbi_open(txn, TIDE__DB_META, 0, &environment->meta);
-    if (native == 0) {
-        native = mdb_dbi_open(txn, TIDE__DB_MARKS, 0, &environment->marks);
-    }
-    if (native == 0) {
-        native = get_text(txn, environment->meta, TIDE__META_FORMAT, format, sizeof format);
-    }
-    if (native == MDB_NOTFOUND) {
-        rc = tide__fail(detail, TIDE_EFORMAT, "%s: an LMDB file, but not a store", path);
-    } else if (native != 0) {
-        rc = tide__fail_lmdb(detail, native, path);
-    } else if (strcmp(format, TIDE__FORMAT_VERSION) != 0) {
-        rc = tide__fail(detail, TIDE_EFORMAT, "%s: format version %s, expected %s", path, format,
-                        TIDE__FORMAT_VERSION);
-    } else if (get_text(txn, environment->meta, TIDE__META_STORE, id, sizeof id) != 0 ||
-               get_text(txn, environment->meta, TIDE__META_CREATED, created, sizeof created) != 0 ||
-               strlen(id) != TIDE__UUID_TEXT || !tide__uuid_parse(id, environment->store_id) ||
-               tide_time_parse(created, strlen(created), &environment->created_at) != TIDE_OK) {
-        rc = tide__fail(detail, TIDE_ECORRUPT, "%s: damaged identity", path);
-    }
-    /* Committed, not aborted: only so do the sub-databases stay open for later transactions. */
-    native = mdb_txn_commit(txn);
-    pthread_rwlock_unlock(&environment->gate);
-    if (rc == TIDE_OK && native != 0) {
-        rc = tide__fail_lmdb(detail, native, path);
-    }
-    return rc;
-}
-
 /* Checks the file before LMDB has mapped it. Where other processes commit too fast for that, *later
  * is set: it has to be done with LMDB's write lock, which needs the environment. */
 static int verify(const char *path, bool *later, tide__detail *detail)
@@ -372,7 +317,7 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
         rc = tide__write(environment, verify_alone, environment, false, detail);
     }
     if (rc == TIDE_OK) {
-        rc = read_identity(environment, detail);
+        rc = tide__meta_open(environment, detail);
     }
     if (rc != TIDE_OK) {
         tide__environment_close(environment);
@@ -508,63 +453,6 @@ int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id
     return TIDE_OK;
 }
 
-static int read_number(tide__environment *environment, MDB_txn *txn, const char *name,
-                       uint64_t *out, tide__detail *detail)
-{
-    char text[NUMBER_TEXT];
-    int rc = get_text(txn, environment->meta, name, text, sizeof text);
-    *out = 0;
-    if (rc == MDB_NOTFOUND) {
-        return TIDE_OK;
-    }
-    if (rc != 0) {
-        return tide__fail_lmdb(detail, rc, environment->path);
-    }
-    char *end = NULL;
-    uint64_t number = strtoull(text, &end, 10);
-    if (end == text || *end != '\0') {
-        return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"%s\"", environment->path,
-                          name);
-    }
-    *out = number <= mdb_txn_id(txn) ? number : 0;
-    return TIDE_OK;
-}
-
-int tide__taken_read(tide__environment *environment, MDB_txn *txn, tide__taken *out,
-                     tide__detail *detail)
-{
-    int rc = read_number(environment, txn, TIDE__META_REWOUND, &out->back, detail);
-    return rc != TIDE_OK ? rc
-                         : read_number(environment, txn, TIDE__META_REMOVED, &out->removed, detail);
-}
-
-static int write_number(tide__environment *environment, MDB_txn *txn, char *name, uint64_t number,
-                        tide__detail *detail)
-{
-    char text[NUMBER_TEXT];
-    int length = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    MDB_val key = {strlen(name), name};
-    MDB_val value = {(size_t)length, text};
-    int rc = mdb_put(txn, environment->meta, &key, &value, 0);
-    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
-}
-
-int tide__taken_write(tide__environment *environment, MDB_txn *txn, const tide__taken *taken,
-                      tide__detail *detail)
-{
-    char back[] = TIDE__META_REWOUND;
-    char removed[] = TIDE__META_REMOVED;
-    uint64_t now = mdb_txn_id(txn);
-    int rc = TIDE_OK;
-    if (taken->back == now) {
-        rc = write_number(environment, txn, back, now, detail);
-    }
-    if (rc == TIDE_OK && taken->removed == now) {
-        rc = write_number(environment, txn, removed, now, detail);
-    }
-    return rc;
-}
-
 /* ---- writing ------------------------------------------------------------------------------------ */
 
 /* Behind the gate, after a commit that failed: not when it was metadata that could not be written.
@@ -683,78 +571,4 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
         shrink(environment);
     }
     return rc;
-}
-
-/* ---- knowing more ------------------------------------------------------------------------------- */
-
-/* Pages on the free list: each of its records begins with a count. */
-static int count_free(MDB_txn *txn, uint64_t *pages)
-{
-    MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
-    int rc = mdb_cursor_open(txn, 0, &cursor);
-    if (rc != 0) {
-        return rc;
-    }
-    *pages = 0;
-    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        size_t count = 0;
-        if (value.mv_size >= sizeof count) {
-            memcpy(&count, value.mv_data, sizeof count);
-        }
-        *pages += count;
-    }
-    mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : rc;
-}
-
-static int count_reader(const char *line, void *ctx)
-{
-    if (strtol(line, NULL, 10) > 0) {
-        ++*(uint32_t *)ctx;
-    }
-    return 0;
-}
-
-int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail)
-{
-    MDB_txn *txn = NULL;
-    MDB_stat tree;
-    MDB_envinfo map;
-    struct stat st;
-    uint64_t free_pages = 0;
-    int rc = tide__read_begin(environment, &txn, detail);
-    if (rc != TIDE_OK) {
-        return rc;
-    }
-    int native = mdb_stat(txn, environment->marks, &tree);
-    if (native == 0) {
-        native = mdb_env_info(environment->mdb, &map);
-    }
-    if (native == 0) {
-        native = count_free(txn, &free_pages);
-    }
-    if (native == 0 && fstat(environment->fd, &st) != 0) {
-        native = errno;
-    }
-    if (native != 0) {
-        tide__read_end(environment, txn);
-        return tide__fail_lmdb(detail, native, environment->path);
-    }
-    info->format_version = 1;
-    info->marks = tree.ms_entries;
-    info->file_bytes = (uint64_t)st.st_size;
-    info->used_bytes = ((uint64_t)map.me_last_pgno + 1 - free_pages) * tree.ms_psize;
-    info->map_bytes = environment->map_bytes;
-    info->transaction = map.me_last_txnid;
-    info->page_bytes = tree.ms_psize;
-    info->depth = tree.ms_depth;
-    info->max_readers = map.me_maxreaders;
-    info->readers = 0;
-    (void)mdb_reader_list(environment->mdb, count_reader, &info->readers);
-    info->created_at = environment->created_at;
-    memcpy(info->store_id, environment->store_id, sizeof info->store_id);
-    tide__read_end(environment, txn);
-    return TIDE_OK;
 }

@@ -75,14 +75,7 @@ int tide__write(tide__environment *environment, tide__write_fn *fn, void *ctx, b
 int tide__mark_read(tide__environment *environment, MDB_txn *txn, const tide__id *id,
                     tide_mark *out, tide__detail *detail);
 
-/* The last commits that took marks back: the records "rewound" and "removed" of "meta", in decimal.
- * A file that was copied by mdb_copy -c counts its commits anew, and what it says of later ones is
- * void. Writing changes those that are the commit of `txn` itself. */
-int tide__taken_read(tide__environment *environment, MDB_txn *txn, tide__taken *out,
-                     tide__detail *detail);
-int tide__taken_write(tide__environment *environment, MDB_txn *txn, const tide__taken *taken,
-                      tide__detail *detail);
-
+/* All that tide_stat tells of the file (info.c). */
 int tide__environment_stat(tide__environment *environment, tide_info *info, tide__detail *detail);
 
 /* "what: LMDB's words", and the code LMDB's or errno's number stands for. */

@@ -1,6 +1,8 @@
 /* marks.c - marks as this process sees them; see marks.h. */
 #include "store/marks.h"
 
+#include "store/meta.h"
+
 /* Private answers lie beyond all codes. */
 enum { AGAIN = TIDE__NO_ROOM + 1 };
 

@@ -1,6 +1,8 @@
 /* publish.c - one commit; see publish.h. */
 #include "store/publish.h"
 
+#include "store/meta.h"
+
 #include <stdlib.h>
 #include <string.h>
 
