@@ -19,7 +19,7 @@
  *     peers        who is registered, how far each has got, and what may be forgotten
  *     digest       proof that two devices hold the same rows
  *     message      MessagePack
- *     session      the conversation
+ *     session      the conversation: say, hear
  */
 #ifndef TIDEMARK_SYNC_ENGINE_H
 #define TIDEMARK_SYNC_ENGINE_H
