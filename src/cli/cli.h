@@ -68,8 +68,7 @@ struct cli_call {
     bool progress_visible;
 };
 
-/* ---- report.c: what goes to stderr
- * ----------------------------------------------------------------- */
+/* ---- report.c: what goes to stderr ----------------------------------------------------------- */
 
 /* Keeps the line about a failure and returns `code`, an exit code. */
 int cli_fail(cli_call *call, int code, const char *format, ...)
@@ -108,8 +107,7 @@ double cli_elapsed(const cli_call *call);
 void cli_progress(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_progress_end(cli_call *call);
 
-/* ---- output.c: what goes to stdout
- * ----------------------------------------------------------------- */
+/* ---- output.c: what goes to stdout ----------------------------------------------------------- */
 
 /* Both remember a failed write in the call; cli_output_finish tells it. false: it is no use to go on. */
 bool cli_print(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -132,8 +130,7 @@ json_t *cli_json_signed(int64_t count);
 json_t *cli_json_time(tide_time time);
 json_t *cli_json_uuid(const uuid_t uuid);
 
-/* ---- options.c: the command line
- * ------------------------------------------------------------------- */
+/* ---- options.c: the command line ------------------------------------------------------------- */
 
 /* Reads operands and options in any order. `skip` operands at the front of command->operands are
  * not expected (the shell has its store already). Returns CLI_YES or CLI_USAGE with a message. */
@@ -151,8 +148,7 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
 
 void cli_print_help(cli_call *call, const cli_command *command);
 
-/* ---- values.c: texts to values and back
- * ------------------------------------------------------------- */
+/* ---- values.c: texts to values and back ------------------------------------------------------ */
 
 /* Each returns CLI_YES, or CLI_USAGE with a message that begins with `what`. */
 int cli_read_uuid(cli_call *call, const char *what, const char *text, uuid_t out);
@@ -182,8 +178,7 @@ bool cli_utf8_valid(const char *text);
 char *cli_utf8_escape(const char *text);
 bool cli_utf8_plain(const char *text);
 
-/* ---- library.c: opening libraries
- * ------------------------------------------------------------------ */
+/* ---- library.c: opening libraries ------------------------------------------------------------ */
 
 typedef struct cli_library {
     cli_call *call;
@@ -218,8 +213,7 @@ int cli_refuse_same_folder(cli_call *call, const char *first, const char *second
 /* Whether there is nothing at `path`, or an empty folder. */
 bool cli_library_absent(const char *path);
 
-/* ---- command_store.c: opening stores
- * ---------------------------------------------------------------- */
+/* ---- command_store.c: opening stores --------------------------------------------------------- */
 
 typedef struct cli_store {
     cli_call *call;
@@ -234,8 +228,7 @@ void cli_store_close(cli_store *store);
 
 int cli_run_verb(cli_call *call); /* run of every cli_verb's command */
 
-/* ---- command_backup.c: stores and libraries alike
- * --------------------------------------------------- */
+/* ---- command_backup.c: stores and libraries alike -------------------------------------------- */
 
 bool cli_is_folder(const char *path);
 
@@ -253,8 +246,7 @@ typedef struct cli_heard {
 
 void cli_hear(void *ctx, int code, const char *text);
 
-/* ---- store_verbs.c: the commands on a bare store
- * ---------------------------------------------------- */
+/* ---- store_verbs.c: the commands on a bare store --------------------------------------------- */
 
 typedef struct cli_request {
     uuid_t device;
@@ -283,8 +275,7 @@ const cli_verb *cli_find_verb(const char *name);
 /* Turns the call's texts into values; `skip`: operands before DEVICE. */
 int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_request *out);
 
-/* ---- the commands
- * ---------------------------------------------------------------------------------- */
+/* ---- the commands ---------------------------------------------------------------------------- */
 
 extern const cli_command cli_command_init;
 extern const cli_command cli_command_index;

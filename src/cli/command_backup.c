@@ -30,8 +30,7 @@ int cli_store_path(cli_call *call, const char *path, char out[PATH_MAX])
     return length < PATH_MAX ? CLI_YES : cli_fail(call, CLI_USAGE, "%s: name too long", path);
 }
 
-/* ---- what the libraries say
- * ------------------------------------------------------------------------- */
+/* ---- what the libraries say ------------------------------------------------------------------ */
 
 void cli_hear(void *ctx, int code, const char *text)
 {
@@ -78,8 +77,7 @@ static int answer_ok(cli_call *call)
     return CLI_YES;
 }
 
-/* ---- backup
- * ----------------------------------------------------------------------------------------- */
+/* ---- backup ---------------------------------------------------------------------------------- */
 
 static int back_up_store(cli_call *call, const char *path, const char *target, bool replace)
 {
@@ -128,8 +126,7 @@ static int run_backup(cli_call *call)
     return rc == CLI_YES ? answer_ok(call) : rc;
 }
 
-/* ---- restore
- * ---------------------------------------------------------------------------------------- */
+/* ---- restore --------------------------------------------------------------------------------- */
 
 static int run_restore(cli_call *call)
 {
@@ -148,8 +145,7 @@ static int run_restore(cli_call *call)
     return rc == TIDE_OK ? answer_ok(call) : fail_heard(call, rc, &heard);
 }
 
-/* ---- repair
- * ----------------------------------------------------------------------------------------- */
+/* ---- repair ---------------------------------------------------------------------------------- */
 
 static json_t *count_or_null(uint64_t count)
 {
@@ -207,8 +203,7 @@ static int run_repair(cli_call *call)
     return CLI_YES;
 }
 
-/* ---- the table
- * -------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const cli_option backup_options[] = {
     {"replace", NULL, "replace TARGET, a store, if it is there"},

@@ -15,8 +15,7 @@
 #define LINE_BYTES_MAX 8192 /* of a mark; the longest takes 3,000 */
 #define FIRST_MARKS 64
 
-/* ---- export
- * ----------------------------------------------------------------------------------------- */
+/* ---- export ---------------------------------------------------------------------------------- */
 
 static int export_mark(void *ctx, const uuid_t device, const uuid_t peer, const char *resource,
                        const tide_mark *mark)
@@ -48,8 +47,7 @@ static int run_export(cli_call *call)
     return rc;
 }
 
-/* ---- what is read
- * ----------------------------------------------------------------------------------- */
+/* ---- what is read ---------------------------------------------------------------------------- */
 
 int cli_import_add(cli_import *import, const char *device, const char *peer, const char *resource,
                    const char *watermark, const char *epoch)
@@ -202,8 +200,7 @@ static int read_file(cli_import *import, const char *path)
     return rc;
 }
 
-/* ---- import
- * ----------------------------------------------------------------------------------------- */
+/* ---- import ---------------------------------------------------------------------------------- */
 
 static void print_imported(cli_call *call, const tide_imported *counts)
 {

@@ -42,8 +42,7 @@ typedef struct indexing {
     uint64_t escaped;
 } indexing;
 
-/* ---- the location
- * ----------------------------------------------------------------------------------- */
+/* ---- the location ---------------------------------------------------------------------------- */
 
 static int find_location(indexing *run, bool *found)
 {
@@ -111,8 +110,7 @@ static int write_location(indexing *run)
     return rc == CLI_YES ? cli_writer_commit(&run->writer) : rc;
 }
 
-/* ---- entries
- * ---------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 /* What a row has to say about a name, besides where it is. */
 static void describe(const struct stat *status, cli_row *out)
@@ -252,8 +250,7 @@ static int on_gone(void *ctx, int64_t id)
     return count_written(run, run->removal, &run->gone);
 }
 
-/* ---- a run
- * ------------------------------------------------------------------------------------------ */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static int prepare_statements(indexing *run)
 {

@@ -52,8 +52,7 @@ struct exchange {
     bool diverged;
 };
 
-/* ---- options
- * ---------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static const cli_option sync_options[] = {
     {"cut-after", "ROWS", "cut the link when this many rows have arrived"},
@@ -113,8 +112,7 @@ static int read_settings(cli_call *call, settings *out)
     return rc;
 }
 
-/* ---- what arrives
- * ----------------------------------------------------------------------------------- */
+/* ---- what arrives ---------------------------------------------------------------------------- */
 
 static resource_count *count_of(exchange *x, const char *resource)
 {
@@ -161,8 +159,7 @@ static void on_event(void *ctx, const tide_event *event)
     cli_progress(x->call, "%" PRIu64 " rows", x->rows);
 }
 
-/* ---- both libraries
- * --------------------------------------------------------------------------------- */
+/* ---- both libraries -------------------------------------------------------------------------- */
 
 static int compare_identities(cli_call *call, const side *sides)
 {
@@ -248,8 +245,7 @@ static void close_exchange(exchange *x)
     }
 }
 
-/* ---- the exchange and what it says
- * ------------------------------------------------------------------ */
+/* ---- the exchange and what it says ----------------------------------------------------------- */
 
 static const char *result_of(const exchange *x)
 {

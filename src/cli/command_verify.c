@@ -129,8 +129,7 @@ static int compare_libraries(comparison *c)
     return CLI_YES;
 }
 
-/* ---- the files
- * -------------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 static int check_files(cli_call *call)
 {

@@ -19,8 +19,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-/* ---- walk.c
- * ----------------------------------------------------------------------------------------- */
+/* ---- walk.c ---------------------------------------------------------------------------------- */
 
 #define CLI_UNKNOWN UINT32_MAX
 
@@ -51,8 +50,7 @@ typedef struct cli_walk {
  * deep the tree is. */
 int cli_walk_tree(cli_call *call, const cli_walk *walk, const char *path, const cli_folder *root);
 
-/* ---- known.c
- * ---------------------------------------------------------------------------------------- */
+/* ---- known.c --------------------------------------------------------------------------------- */
 
 typedef struct cli_known cli_known;
 
@@ -89,8 +87,7 @@ void cli_known_complete(cli_known *known, uint32_t folder);
 int cli_known_gone(cli_call *call, cli_known *known, int (*gone)(void *ctx, int64_t id), void *ctx,
                    uint64_t *kept);
 
-/* ---- writer.c
- * --------------------------------------------------------------------------------------- */
+/* ---- writer.c -------------------------------------------------------------------------------- */
 
 typedef struct cli_writer {
     cli_call *call;
@@ -117,8 +114,7 @@ int cli_fail_sqlite(cli_call *call, struct sqlite3 *database, const char *path);
 void cli_bind_uuid(struct sqlite3_stmt *statement, int index, const unsigned char *uuid);
 void cli_bind_text(struct sqlite3_stmt *statement, int index, const char *text);
 
-/* ---- volumes.c
- * -------------------------------------------------------------------------------------- */
+/* ---- volumes.c ------------------------------------------------------------------------------- */
 
 /* Makes the volumes rows of `device` say what is mounted now. */
 int cli_write_volumes(cli_writer *writer, const uuid_t device);

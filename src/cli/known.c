@@ -74,8 +74,7 @@ static uint32_t *bucket_of(const cli_known *known, uint64_t hash)
     return &known->buckets[(hash ^ hash >> 32) & known->mask];
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static bool add_text(cli_known *known, const char *text, size_t *out)
 {
@@ -196,8 +195,7 @@ static int load_rows(cli_call *call, sqlite3 *database, const char *path, const 
     return rc;
 }
 
-/* ---- linking
- * ---------------------------------------------------------------------------------------- */
+/* ---- linking --------------------------------------------------------------------------------- */
 
 static bool make_buckets(cli_known *known)
 {
@@ -306,8 +304,7 @@ void cli_known_free(cli_known *known)
     free(known);
 }
 
-/* ---- the walk's questions
- * --------------------------------------------------------------------------- */
+/* ---- the walk's questions -------------------------------------------------------------------- */
 
 uint32_t cli_known_find(cli_known *known, uint32_t folder, const char *name, cli_row *row)
 {

@@ -114,8 +114,7 @@ int cli_refuse_same_folder(cli_call *call, const char *first, const char *second
     return CLI_YES;
 }
 
-/* ---- looking
- * ---------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 /* What a crash left of a library that was just being made does not count. */
 static bool is_litter(const char *name)

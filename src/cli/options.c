@@ -23,8 +23,7 @@ static const cli_option common[COMMON_COUNT + 1] = {
     {NULL, NULL, NULL},
 };
 
-/* ---- the nearest word
- * ------------------------------------------------------------------------------- */
+/* ---- the nearest word ------------------------------------------------------------------------ */
 
 static size_t least(size_t a, size_t b, size_t c)
 {
@@ -84,8 +83,7 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
     return found;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 typedef struct parser {
     cli_call *call;
@@ -250,8 +248,7 @@ int cli_refuse_both_formats(cli_call *call)
     return CLI_YES;
 }
 
-/* ---- help
- * ------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static void print_options(cli_call *call, const cli_option *options)
 {

@@ -191,8 +191,7 @@ void cli_print_failure(const cli_call *call)
     }
 }
 
-/* ---- progress
- * --------------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 static double seconds_since(const struct timespec *then)
 {

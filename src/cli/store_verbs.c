@@ -45,8 +45,7 @@ static int answer(cli_call *call, const cli_store *store, int rc)
     return cli_exit_of(rc);
 }
 
-/* ---- reading the command line
- * ----------------------------------------------------------------------- */
+/* ---- reading the command line ---------------------------------------------------------------- */
 
 static int read_operands(cli_call *call, size_t skip, bool none_allowed, cli_request *out)
 {
@@ -130,8 +129,7 @@ int cli_read_request(cli_call *call, const cli_verb *verb, size_t skip, cli_requ
     return rc;
 }
 
-/* ---- ls, get
- * ---------------------------------------------------------------------------------------- */
+/* ---- ls, get --------------------------------------------------------------------------------- */
 
 typedef struct listing {
     cli_call *call;
@@ -225,8 +223,7 @@ static int run_get(cli_call *call, const cli_store *store, const cli_request *re
     return CLI_YES;
 }
 
-/* ---- advance, set, rm
- * ------------------------------------------------------------------------------- */
+/* ---- advance, set, rm ------------------------------------------------------------------------ */
 
 static int run_advance(cli_call *call, const cli_store *store, const cli_request *request)
 {
@@ -289,8 +286,7 @@ static int run_rm(cli_call *call, const cli_store *store, const cli_request *req
     return CLI_YES;
 }
 
-/* ---- stat
- * ------------------------------------------------------------------------------------------- */
+/* ---- stat ------------------------------------------------------------------------------------ */
 
 static json_t *info_object(const tide_info *info)
 {
@@ -389,8 +385,7 @@ static int run_stat(cli_call *call, const cli_store *store, const cli_request *r
     return CLI_YES;
 }
 
-/* ---- the table
- * -------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const cli_option ls_options[] = {
     {"device", "UUID", "only marks of this device"},

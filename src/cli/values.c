@@ -85,8 +85,7 @@ int cli_read_seconds(cli_call *call, const char *what, const char *text, uint64_
     return CLI_YES;
 }
 
-/* ---- UTF-8
- * ------------------------------------------------------------------------------------------ */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 /* Bytes of the UTF-8 sequence at `text` (RFC 3629: no surrogates, nothing overlong, at most
  * U+10FFFF) and its code point; 0: there is none. The NUL ends a sequence, so nothing behind it is
@@ -211,8 +210,7 @@ int cli_read_resource(cli_call *call, const char *what, const char *text)
     return CLI_YES;
 }
 
-/* ---- times and UUIDs as text
- * ------------------------------------------------------------------------ */
+/* ---- times and UUIDs as text ----------------------------------------------------------------- */
 
 tide_time cli_now(void)
 {

@@ -114,8 +114,7 @@ static void free_frame(frame *f)
     }
 }
 
-/* ---- reading a folder
- * ------------------------------------------------------------------------------- */
+/* ---- reading a folder ------------------------------------------------------------------------ */
 
 /* Tells one name, and remembers it if it is a folder to enter. Sets *error when it cannot be looked at. */
 static int tell_entry(walker *w, frame *f, const char *name, int *error)
@@ -184,8 +183,7 @@ static int read_folder(walker *w)
     return CLI_YES;
 }
 
-/* ---- down and up
- * ------------------------------------------------------------------------------------ */
+/* ---- down and up ----------------------------------------------------------------------------- */
 
 /* Adds a frame for the open folder `fd`, which it owns from then on, also on failure. */
 static int push(walker *w, int fd, const struct stat *status, const cli_folder *folder)

@@ -130,7 +130,7 @@ static bool kill_once(place *p, const struct victim *v, const scenario *s, uint6
         pids[i] = start(p, v->commands[i], seed);
         ok = ok && pids[i] > 0;
     }
-    (void)nanosleep(&pause, NULL);
+    (void)nanosleep(&pause, NULL); /* waits for nothing: when the kill comes is the experiment */
     for (int i = 0; i < PROGRAMS_MAX; i++) {
         int status = 0;
         if (pids[i] > 0) {
