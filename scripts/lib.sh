@@ -40,11 +40,21 @@ memory_folder()
     echo "$folder"
 }
 
-# build PRESET - configures and builds it, warnings being errors.
+# build PRESET [TARGET...] - configures and builds it, warnings being errors; everything unless told.
 build()
 {
-    cmake --preset "$1" -DTIDEMARK_WARNINGS_AS_ERRORS=ON
-    cmake --build --preset "$1" --target all all_verify_interface_header_sets
+    preset=$1
+    shift
+    [ $# -gt 0 ] || set -- all all_verify_interface_header_sets
+    cmake --preset "$preset" -DTIDEMARK_WARNINGS_AS_ERRORS=ON
+    cmake --build --preset "$preset" --target "$@"
+}
+
+# build_quietly PRESET [TARGET...] - the same, and says what it did only when it fails.
+build_quietly()
+{
+    mkdir -p build
+    build "$@" >"build/$1.log" 2>&1 || { tail -n 40 "build/$1.log" >&2 && return 1; }
 }
 
 # sources SUFFIX... - lists the files of the repository, tracked or new, that end in one of the suffixes.

@@ -54,7 +54,8 @@ static void pack_message(tide__buffer *out, const tide__message *m)
     msgpack_packer p;
     tide__packer(out, &p);
     fuzz_require(m->kind >= TIDE__HELLO && m->kind <= TIDE__NEWS);
-    tide__pack_head(&p, m->kind, fields[m->kind], m->library, m->from, m->session, m->epoch);
+    tide__pack_head(&p, m->kind, fields[m->kind], m->library, m->from, m->session, m->epoch,
+                    m->life);
     if (m->kind == TIDE__HELLO) {
         pack_offers(&p, m);
     }

@@ -92,17 +92,19 @@ static void begin_session(fuzz_input *input)
 static char *state_of_rows(void)
 {
     return test_text(
-        us.db, "SELECT * FROM (SELECT 'place', id, uuid, name, NULL, NULL FROM place UNION ALL "
-               "SELECT 'item', id, uuid, name, size, local FROM item UNION ALL "
-               "SELECT 'rows', row, key, stamp, version, device FROM tidemark_place_rows "
-               "UNION ALL "
-               "SELECT 'rows', row, key, stamp, version, device FROM tidemark_item_rows "
-               "UNION ALL "
-               "SELECT 'gone', key, stamp, version, device, source FROM tidemark_place_gone "
-               "UNION ALL "
-               "SELECT 'gone', key, stamp, version, device, source FROM tidemark_item_gone "
-               "UNION ALL "
-               "SELECT 'parked', resource, key, version, device, data FROM tidemark_parked)");
+        us.db,
+        "SELECT * FROM (SELECT 'place', id, uuid, name, NULL, NULL FROM place UNION ALL "
+        "SELECT 'item', id, uuid, name, size, local FROM item UNION ALL "
+        "SELECT 'rows', row, key, stamp, version, device FROM tidemark_place_rows "
+        "UNION ALL "
+        "SELECT 'rows', row, key, stamp, version, device FROM tidemark_item_rows "
+        "UNION ALL "
+        "SELECT 'gone', key, stamp, version, device, source FROM tidemark_place_gone "
+        "UNION ALL "
+        "SELECT 'gone', key, stamp, version, device, source FROM tidemark_item_gone "
+        "UNION ALL "
+        "SELECT 'parked', resource, key, version, device, data FROM tidemark_parked UNION ALL "
+        "SELECT 'followed', peer, resource, life, head, source FROM tidemark_followed)");
 }
 
 /* Takes what we have to say until there is no more, and remembers what we ask. */
@@ -152,6 +154,16 @@ static tide_time any_time(fuzz_input *input, tide_time usual)
                                                       : usual + (choice == 0 ? 0 : step);
     }
     return TEST_START + step;
+}
+
+static tide_time our_life(void)
+{
+    return test_number(us.db, "SELECT life FROM tidemark_state");
+}
+
+static tide_time peer_life(fuzz_input *input)
+{
+    return 1 + (int64_t)(fuzz_below(input, 8) == 7 ? fuzz_number(input, 1) : 0);
 }
 
 static tide_time peer_epoch(fuzz_input *input)
@@ -208,14 +220,17 @@ static void pack_any_range(msgpack_packer *p, fuzz_input *input)
                          .doubts = (extra & 4) != 0,
                          .summed = (extra & 8) != 0,
                          .generation = TIDE_TIME_NONE,
-                         .acked = (extra & 16) != 0 ? any_time(input, TEST_START) : TIDE_TIME_NONE,
-                         .seen = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE}};
+                         .known = (extra & 16) == 0};
     if ((extra & 1) != 0) {
         range.generation = any_time(input, TEST_START);
     }
-    if ((extra & 32) != 0) {
-        range.seen.watermark = any_time(input, TEST_START);
-        range.seen.epoch = (extra & 64) != 0 ? test_epoch(&us) : any_time(input, TEST_START);
+    range.head = any_time(input, range.upto);
+    range.seen_count = (extra & 32) != 0 ? fuzz_below(input, 4) : 0;
+    for (size_t i = 0; i < range.seen_count; i++) {
+        bool of_ours = (extra & 64) != 0;
+        range.seen[i].stamp = any_time(input, TEST_START);
+        range.seen[i].epoch = of_ours ? test_epoch(&us) : any_time(input, TEST_START);
+        range.seen[i].life = of_ours ? our_life() : any_time(input, TEST_START);
     }
     range.digest.count = range.summed ? fuzz_number(input, 1) : 0;
     uint32_t rows = range.rescan ? 0 : fuzz_below(input, 4);
@@ -247,6 +262,12 @@ static void pack_any_question(msgpack_packer *p, fuzz_input *input)
         if (fuzz_below(input, 4) == 3) {
             asked.wants[i].generation = any_time(input, TEST_START);
         }
+        /* What it took before: nothing, of ours, or of a life unknown. */
+        uint32_t taken = fuzz_below(input, 4);
+        asked.wants[i].life = taken == 0   ? TIDE_TIME_NONE
+                              : taken == 3 ? any_time(input, TEST_START)
+                                           : our_life();
+        asked.wants[i].head = taken == 0 ? TIDE_TIME_NONE : any_time(input, TEST_START);
     }
     tide__pack_question(p, &asked);
 }
@@ -286,10 +307,11 @@ static void make_message(fuzz_input *input, int kind, tide__buffer *out)
     msgpack_packer p;
     uuid_t library;
     test_library_uuid(library);
+    int64_t session = 1 + (fuzz_below(input, 8) == 7 ? fuzz_below(input, SESSIONS) : 0);
+    tide_time epoch = peer_epoch(input);
+    tide_time life = peer_life(input);
     tide__packer(out, &p);
-    tide__pack_head(&p, kind, fields[kind], library, peer.device,
-                    1 + (fuzz_below(input, 8) == 7 ? fuzz_below(input, SESSIONS) : 0),
-                    peer_epoch(input));
+    tide__pack_head(&p, kind, fields[kind], library, peer.device, session, epoch, life);
     if (kind == TIDE__HELLO) {
         pack_models(&p);
     }

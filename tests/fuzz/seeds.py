@@ -47,14 +47,15 @@ def pack(value):
 
 def messages():
     def head(kind):
-        return [kind, 2, b"L" * 16, b"D" * 16, 1 << 62, 1704067200 * 10**9]
+        return [kind, 3, b"L" * 16, b"D" * 16, 1 << 62, 1704067200 * 10**9, 1704067300 * 10**9]
 
-    want = ["item", 5, 6, NIL, FALSE, 0]
-    question = [1, 500, 262144, 0, [want, ["place", NIL, NIL, 7, TRUE, 2]]]
+    want = ["item", 5, 6, NIL, FALSE, 0, 7, 8]
+    question = [1, 500, 262144, 0, [want, ["place", NIL, NIL, 7, TRUE, 2, NIL, NIL]]]
     rows = [[FALSE, 3, b"D" * 16, "k1", "name", 1], [TRUE, 4, b"E" * 16, b"k2"],
             [FALSE, 5, b"D" * 16, 7, NIL, 1.5]]
-    full = ["item", 2, 9, rows, NIL, FALSE, [8, 9], 4, FALSE, [2, b"S" * 16]]
-    empty = ["place", NIL, NIL, [], 3, TRUE, NIL, NIL, TRUE, NIL]
+    seen = [[8, 9, 10], [6, 9, 7]]
+    full = ["item", 2, 9, rows, NIL, FALSE, 9, TRUE, seen, FALSE, [2, b"S" * 16]]
+    empty = ["place", NIL, NIL, [], 3, TRUE, 0, FALSE, [], TRUE, NIL]
     yield pack(head(1) + [[["item", ["uuid", "name", "size"]]], question])
     yield pack(head(1) + [[], [0, 1, 1, 1, NIL]])
     yield pack(head(2) + [question])
@@ -63,14 +64,15 @@ def messages():
 
 
 def sessions():
-    hello = bytes([1, 0, 0, 1, 7, 0, 4, 0, 0, 0])  # session, epoch, question without wants
+    hello = bytes([1, 0, 0, 0, 1, 7, 0, 4, 0, 0, 0])  # session, epoch, life, question without wants
     row = bytes([0, 1, 4, 9])  # alive, of the peer, a stamp
     values = bytes([3, 0]) + b"name" + bytes([1, 200])
-    item = bytes([1, 0, 6, 0, 4, 50, 1]) + row + bytes([5]) + values
-    place = bytes([0, 0, 6, 0, 4, 60, 1]) + bytes([3, 1, 4, 9, 2])
-    page = bytes([3, 0, 0, 0, 2]) + place + item + bytes([0])
-    last = bytes([3, 0, 0, 0, 0, 0])
-    want = bytes([2, 0, 0, 2, 7, 0, 4, 0, 0, 2, 0, 6, 0, 1, 0, 0, 0, 1, 6, 0, 1, 0, 0, 0])
+    item = bytes([1, 0, 6, 0, 4, 50, 4, 50, 1]) + row + bytes([5]) + values
+    place = bytes([0, 0, 6, 0, 4, 60, 4, 70, 1]) + bytes([3, 1, 4, 9, 2])
+    page = bytes([3, 0, 0, 0, 0, 2]) + place + item + bytes([0])
+    last = bytes([3, 0, 0, 0, 0, 0, 0])
+    want = bytes([2, 0, 0, 0, 2, 7, 0, 4, 0, 0, 2,
+                  0, 6, 0, 1, 0, 0, 0, 1, 4, 20, 1, 6, 0, 1, 0, 0, 0, 0])
     write = bytes([6, 0, 4, 5, 6, 2, 1, 0])
     begin = bytes([12, 1])
     yield bytes([0]) + hello + page + last
