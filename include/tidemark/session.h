@@ -61,7 +61,8 @@ TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
 
 /* Takes in one message. TIDE_OK, also for one that is late, repeated or does not join on.
  * TIDE_EPROTO, TIDE_ELIMIT: not a message; TIDE_ELIBRARY: a peer of another library, with our own
- * device id, or another peer than before; TIDE_EMODEL: its model has other columns; TIDE_ECLOCK;
+ * device id, or another peer than before; TIDE_EMODEL: its model has other columns, or it sends what
+ * nobody asked for; TIDE_ECLOCK;
  * TIDE_ECONSTRAINT: a foreign key fails at commit (rows that the table refuses are parked, see
  * tidemark/sync.h); the errors of SQLite and of the marks. After an error nothing of the message is
  * applied, no mark has moved, and the session is over: it answers TIDE_ECLOSED from then on.

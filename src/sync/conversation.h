@@ -60,6 +60,7 @@ struct tide_session {
     bool asked;            /* it is under way, and an answer is awaited */
     tide_time asked_epoch; /* of our feed then: marks of another are gone */
     uint32_t number;       /* of our question; the same when repeated, a new one after an answer */
+    tide__question mine;   /* it, as it was last asked */
     bool news;             /* the peer shall hear that there are new rows */
     bool news_sent;        /* it was told, and has asked nothing since */
     int64_t now_ns;

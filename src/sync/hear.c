@@ -165,8 +165,8 @@ static int apply_page(tide_session *session, const tide__message *message)
 {
     size_t carried = 0;
     bool gap = false;
-    int rc =
-        tide__page_apply(session->sync, session->peer, message, &session->unflushed_rows, &gap);
+    int rc = tide__page_apply(session->sync, session->peer, &session->mine, message,
+                              &session->unflushed_rows, &gap);
     if (rc != TIDE_OK) {
         return rc;
     }

@@ -15,6 +15,7 @@
 /* What becomes of one range. */
 typedef struct judged {
     tide__model *model;
+    const tide__want *want; /* what it answers */
     bool apply;
     bool restart; /* of a new epoch, from its beginning: the old mark goes first */
     bool rescan;  /* a full read begins */
@@ -30,6 +31,7 @@ typedef struct judged {
 typedef struct page {
     tide_sync *sync;
     const unsigned char *peer;
+    const tide__question *asked; /* what the page answers */
     const tide__message *message;
     judged judged[TIDE_MODELS_MAX];   /* by range */
     size_t rows;                      /* of the ranges to apply */
@@ -79,13 +81,31 @@ static tide__following following_of(const page *p, const tide__range *range)
     return (tide__following){p->message->life, range->head, -1};
 }
 
-/* Where nothing new is, the life and the head may be. */
+static const tide__want *want_of(const page *p, const tide__range *range)
+{
+    const tide__name *name = &range->resource;
+    for (size_t i = 0; i < p->asked->count; i++) {
+        const tide__want *want = &p->asked->wants[i];
+        if (want->resource.length == name->length &&
+            memcmp(want->resource.text, name->text, name->length) == 0) {
+            return want;
+        }
+    }
+    return NULL;
+}
+
+/* Where nothing new is, the life and the head may be. If another session of ours has taken a page
+ * since we asked, `known` is not about what we rest on now: it is asked again. */
 static int judge_following(page *p, const tide__range *range, judged *out)
 {
     tide__following before;
     int rc = tide__following_find(p->sync, p->peer, out->model, &before);
     bool same = rc == TIDE_OK && range->known && before.life == p->message->life &&
                 before.head == range->head;
+    if (before.life != out->want->life || before.head != out->want->head) {
+        out->apply = out->here = out->rescan = false;
+        p->gap = true;
+    }
     out->follows = (out->apply || out->here) && !same;
     p->writes = p->writes || out->follows || (out->apply && (out->full || range->rows->size > 0));
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
@@ -97,7 +117,8 @@ static int judge_range(page *p, size_t i)
     const tide__range *range = &p->message->ranges[i];
     judged *out = &p->judged[i];
     out->model = tide__model_find(p->sync, range->resource.text, range->resource.length);
-    if (out->model == NULL) {
+    out->want = want_of(p, range);
+    if (out->model == NULL || out->want == NULL) {
         return tide__fail(&p->sync->detail, TIDE_EMODEL,
                           "the peer sends \"%.*s\", which nobody asked for",
                           (int)range->resource.length, range->resource.text);
@@ -325,10 +346,11 @@ static void count_time(tide_metrics *metrics, int64_t began_ns)
     metrics->apply_max_ns = ns > metrics->apply_max_ns ? ns : metrics->apply_max_ns;
 }
 
-int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__message *message,
-                     size_t *unflushed_rows, bool *gap)
+int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__question *asked,
+                     const tide__message *message, size_t *unflushed_rows, bool *gap)
 {
-    page p = {.sync = sync, .peer = peer, .message = message, .newest = TIDE_TIME_NONE};
+    page p = {
+        .sync = sync, .peer = peer, .asked = asked, .message = message, .newest = TIDE_TIME_NONE};
     int64_t began_ns = monotonic_ns();
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {

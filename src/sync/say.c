@@ -97,18 +97,34 @@ static int64_t retry_time(const tide_session *session)
     return session->now_ns > INT64_MAX - retry_ns ? INT64_MAX : session->now_ns + retry_ns;
 }
 
+/* Whether the two rest on the same of the peer's history. Another session of ours may have gone on. */
+static bool same_ground(const tide__question *one, const tide__question *other)
+{
+    bool same = one->count == other->count;
+    for (size_t i = 0; same && i < one->count; i++) {
+        same = one->wants[i].life == other->wants[i].life &&
+               one->wants[i].head == other->wants[i].head;
+    }
+    return same;
+}
+
 static int send_question(tide_session *session)
 {
     const tide_sync *sync = session->sync;
     tide__question question;
     msgpack_packer packer;
     bool hello = session->hello != HELLO_HEARD;
-    /* Where our history began anew since, an answer to the question under way is none to this. */
-    session->number += session->asked && session->asked_epoch != sync->epoch;
     int rc = make_question(session, &question);
     if (rc != TIDE_OK) {
         return rc;
     }
+    /* Where our history began anew since, an answer to the question under way is none to this; nor
+     * where it would rest on something else. */
+    if (session->asked &&
+        (session->asked_epoch != sync->epoch || !same_ground(&question, &session->mine))) {
+        question.number = ++session->number;
+    }
+    session->mine = question;
     tide__packer(&session->out, &packer);
     tide__pack_head(&packer, hello ? TIDE__HELLO : TIDE__WANT, hello ? 2 : 1, sync->library,
                     sync->device, session->id, sync->epoch, sync->life);

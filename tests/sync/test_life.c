@@ -169,6 +169,43 @@ START_TEST(rows_of_a_copy_are_not_left_out)
 }
 END_TEST
 
+/* B talks with both at once. The page of the copy was made for what B had of the original before B
+ * took more of it, and is no part of the same following. */
+START_TEST(pages_of_both_at_once_are_not_one_following)
+{
+    test_device beside;
+
+    test_entry_add(&a, "x");
+    meet(&a, &b);
+    copy_lives();
+    test_entry_add(&a, "o");
+    test_entry_add(&twin, "t");
+    beside = b;
+    test_device_greet(&b, &a);
+    test_device_greet(&a, &b);
+    test_device_greet(&beside, &twin);
+    test_device_greet(&twin, &beside);
+    ck_assert(test_carry(&b, &a));
+    ck_assert(test_carry(&beside, &twin));
+    while (test_carry(&a, &b))
+        ;
+    test_entries_are(&b, "o x");
+    while (test_carry(&twin, &beside))
+        ;
+    test_entries_are(&b, "o x");
+    for (int i = 0; i < 8; i++) {
+        (void)test_carry(&beside, &twin);
+        (void)test_carry(&twin, &beside);
+    }
+    test_entries_are(&b, "o t x");
+    test_query_is(&b, "2",
+                  "SELECT count(DISTINCT source) AS it FROM tidemark_entry_rows WHERE key IN "
+                  "('o', 't')");
+    test_hang_up(&a, &b);
+    test_hang_up(&twin, &beside);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sync/life");
@@ -182,5 +219,6 @@ int main(void)
     tcase_add_test(test, what_came_from_a_copy_is_not_swept);
     tcase_add_test(test, what_a_copy_has_made_is_not_swept);
     tcase_add_test(test, rows_of_a_copy_are_not_left_out);
+    tcase_add_test(test, pages_of_both_at_once_are_not_one_following);
     return test_run(suite);
 }
