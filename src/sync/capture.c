@@ -143,10 +143,18 @@ static int read_identity(tide_sync *sync, const unsigned char *device, const uns
     return rc;
 }
 
+/* Of a database that has none: it is new, unless it already knows devices. */
 static int write_identity(tide_sync *sync, const unsigned char *device, const unsigned char *library)
 {
     char device_text[UUID_STR_LEN];
     char library_text[UUID_STR_LEN];
+    int rc = tide__sql_exists(sync->db, sqlite3_mprintf("SELECT 1 FROM main.tidemark_devices"),
+                              &sync->detail);
+    if (rc != TIDE_ABSENT) {
+        return rc != TIDE_OK
+                   ? rc
+                   : tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_state has lost its row");
+    }
     tide__random_uuid(sync, sync->device);
     tide__random_uuid(sync, sync->library);
     uuid_copy(sync->device, device != NULL ? device : sync->device);

@@ -592,6 +592,13 @@ START_TEST(another_capture_format_is_refused)
 }
 END_TEST
 
+START_TEST(a_lost_identity_is_not_made_anew)
+{
+    test_sql(side.db, "DELETE FROM tidemark_state");
+    open_refused(side.path, NULL, TIDE_ECORRUPT, "tidemark_state");
+}
+END_TEST
+
 START_TEST(a_damaged_list_of_devices_is_refused)
 {
     test_sql(side.db, "INSERT INTO tidemark_devices VALUES (7, 'nonsense', 0)");
@@ -743,6 +750,7 @@ int main(void)
     tcase_add_test(test, another_identity_is_refused);
     tcase_add_test(test, ids_come_from_the_generator_that_was_given);
     tcase_add_test(test, another_capture_format_is_refused);
+    tcase_add_test(test, a_lost_identity_is_not_made_anew);
     tcase_add_test(test, a_damaged_list_of_devices_is_refused);
     tcase_add_test(test, wrong_arguments_of_opening);
     tcase_add_test(test, a_file_nobody_may_write_is_refused);
