@@ -1,6 +1,6 @@
 /* fuzz_shell.c - lines of `tidemark shell`. Each command line is answered by exactly one line, as
  * text or as JSON, whatever stands in it; and the store is sound afterwards. */
-#include "fuzz/fuzz.h"
+#include "fuzz/fuzz_cli.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/detail.h"
-#include "cli/cli.h"
 #include "store/walker.h"
 
 #define PATH "s.mdb"
@@ -29,24 +28,6 @@ static size_t count_commands(const char *text, size_t size)
         at = next;
     }
     return commands;
-}
-
-/* The answers to `input`; to be freed. */
-static char *answers_to(const char *input, size_t size, bool json, size_t *answers_size, int *rc)
-{
-    cli_call call = {.command = &cli_command_shell, .operands = {PATH}, .operand_count = 1};
-    FILE *in = stdin;
-    FILE *out = stdout;
-    char *answers = NULL;
-    call.json = json;
-    stdin = fmemopen((void *)(uintptr_t)input, size, "r");
-    stdout = open_memstream(&answers, answers_size);
-    fuzz_require(stdin != NULL && stdout != NULL);
-    *rc = cli_command_shell.run(&call);
-    fuzz_require(fclose(stdout) == 0 && fclose(stdin) == 0);
-    stdin = in;
-    stdout = out;
-    return answers;
 }
 
 static void check_answer(const char *line, size_t length, bool json)
@@ -83,11 +64,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     bool json = data[0] % 2 != 0;
+    cli_call call = {
+        .command = &cli_command_shell, .operands = {PATH}, .operand_count = 1, .json = json};
     const char *text = (const char *)data + 1;
     size--;
     (void)unlink(PATH);
     (void)unlink(LOCK);
-    char *answers = answers_to(text, size, json, &answers_size, &rc);
+    char *answers = fuzz_answers(&call, text, size, &answers_size, &rc);
     size_t commands = count_commands(text, size);
     size_t lines = count_answers(answers, answers_size, json);
     fuzz_require(rc == CLI_YES);

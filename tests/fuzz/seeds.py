@@ -102,9 +102,24 @@ def shells():
     yield b"\1get \xff\xfe \x7f \xc2\x9b\n\0#\nstat " + b"x" * 70
 
 
+def imports():
+    name = f'"device": "{DEVICE}", "peer": "{PEER}"'
+    time = '"2026-01-02T03:04:05.000000007Z"'
+    lines = [f'{{{name}, "resource": "{resource}", "watermark": {time}, "updated_at": {time}, '
+             f'"epoch": {epoch}}}\n' for resource, epoch in (("entry", "null"), ("tag", time))]
+    yield b"\0" + "".join(lines).encode()
+    yield b"\x0c" + "".join(lines).encode()
+    yield b"\0" + (lines[0] + lines[0]).encode()
+    yield b"\x0c" + lines[1].replace("Z", "+01:00").encode() + b"{}\n"
+    yield b"\3"
+    yield b"\x0f"
+    for place in (16, 100, 512, 540, 1024, 1500, 2000, 2048):
+        yield b"\3" + struct.pack("<H", place) + b"\1\0\1"
+
+
 def main():
     made = {"time": times, "record": records, "message": messages, "session": sessions,
-            "store": stores, "shell": shells}
+            "store": stores, "shell": shells, "import": imports}
     for name, inputs in made.items():
         folder = os.path.join(sys.argv[1], name)
         os.makedirs(folder, exist_ok=True)
