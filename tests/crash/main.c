@@ -64,6 +64,7 @@ static bool read_options(int count, char **words, settings *s)
                                             {"keep-going", no_argument, NULL, 'g'},
                                             {"keep", no_argument, NULL, 'k'},
                                             {"dir", required_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     campaign_options *c = &s->campaign;
     for (int o = 0; (o = getopt_long(count, words, "", options, NULL)) != -1;) {
@@ -102,6 +103,9 @@ static bool read_options(int count, char **words, settings *s)
         case 'd':
             s->dir = optarg;
             break;
+        case 'h':
+            (void)fputs(usage, stdout);
+            exit(0);
         default:
             return false;
         }

@@ -121,6 +121,9 @@ static int read_option(settings *s, int option)
     case 'D':
         s->dir = optarg;
         return 0;
+    case 'h':
+        (void)fputs(usage, stdout);
+        exit(0);
     default:
         (void)fputs(usage, stderr);
         return 2;
@@ -129,12 +132,17 @@ static int read_option(settings *s, int option)
 
 static int read_options(settings *s, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},   {"start", required_argument, NULL, 's'},
-        {"devices", required_argument, NULL, 'd'}, {"scenario", required_argument, NULL, 'c'},
-        {"verbose", no_argument, NULL, 'v'},       {"twice", no_argument, NULL, 't'},
-        {"keep-going", no_argument, NULL, 'k'},    {"no-shrink", no_argument, NULL, 'x'},
-        {"dir", required_argument, NULL, 'D'},     {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
+                                            {"start", required_argument, NULL, 's'},
+                                            {"devices", required_argument, NULL, 'd'},
+                                            {"scenario", required_argument, NULL, 'c'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"twice", no_argument, NULL, 't'},
+                                            {"keep-going", no_argument, NULL, 'k'},
+                                            {"no-shrink", no_argument, NULL, 'x'},
+                                            {"dir", required_argument, NULL, 'D'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int option = 0;
     *s = (settings){.start = 1, .scenario = -1, .shrinks = true};
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
