@@ -26,6 +26,11 @@ bool campaign_lasts(const campaign_options *o, uint64_t round)
     return o->minutes == 0 ? round < o->rounds : (uint64_t)(now.tv_sec - began) < o->minutes * 60;
 }
 
+bool campaign_goes_on(const campaign_options *o, const totals *sum, bool well)
+{
+    return !sum->broken && (well || o->keep_going);
+}
+
 /* Copies the recording to where it stays. */
 static bool keep(const tape *t, char name[64])
 {
@@ -108,13 +113,15 @@ bool campaign_explore(place *p, const scenario *s, const campaign_options *o, ta
         tell_failure(t, &result);
     }
     tape_end(t);
-    return ok && (result.failed == 0 || o->keep_going);
+    return campaign_goes_on(o, sum, ok && result.failed == 0);
 }
 
 static bool tell_run(const scenario *s, uint64_t seed, const run_result *result, totals *sum)
 {
-    (void)printf("FAILED %s seed %llu: %s\n", s->name, (unsigned long long)seed, result->why);
-    sum->failed++;
+    (void)printf("%s %s seed %llu: %s\n", result->broken ? "BROKEN" : "FAILED", s->name,
+                 (unsigned long long)seed, result->why);
+    sum->failed += !result->broken;
+    sum->broken = sum->broken || result->broken;
     return false;
 }
 
@@ -129,7 +136,7 @@ static void for_each(place *p, const campaign_options *o, one_fn *fn, totals *su
         const scenario *s = NULL;
         for (size_t i = 0; going && (s = scenario_number(i)) != NULL; i++) {
             if (o->scenario == NULL || o->scenario == s) {
-                going = fn(p, s, o, o->seed + round, sum) || o->keep_going;
+                going = campaign_goes_on(o, sum, fn(p, s, o, o->seed + round, sum));
                 (void)fflush(stdout);
             }
         }
@@ -198,7 +205,7 @@ static bool cut_twice(place *p, const scenario *s, const campaign_options *o, ui
         return tell_run(s, seed, &run, sum);
     }
     for (int i = 0; ok && i < SECOND_CUTS; i++) {
-        ok = cut_again(p, s, o, &t, fs_random(&random), sum) || o->keep_going;
+        ok = campaign_goes_on(o, sum, cut_again(p, s, o, &t, fs_random(&random), sum));
     }
     tape_end(&t);
     (void)printf("%s seed %llu: %llu states after a second cut\n", s->name,
@@ -265,7 +272,7 @@ static bool fail_calls(place *p, const scenario *s, const campaign_options *o, u
                 options.fault_class = (call_class) class;
                 options.fault_at = at;
                 bool chosen = fs_random(&random) % o->one_in == 0;
-                ok = !chosen || fail_call(p, s, o, &options, sum) || o->keep_going;
+                ok = campaign_goes_on(o, sum, !chosen || fail_call(p, s, o, &options, sum));
                 ok = ok && campaign_lasts(o, 0);
             }
         }

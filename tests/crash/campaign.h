@@ -44,6 +44,9 @@ campaign_fn campaign_kills;   /* kill -9, and no cut */
 /* Shared by the campaigns. */
 bool campaign_lasts(const campaign_options *o, uint64_t round);
 
+/* After one that was well or not. */
+bool campaign_goes_on(const campaign_options *o, const totals *sum, bool well);
+
 /* Explores the recording and adds up; false: stop. Ends the recording. */
 bool campaign_explore(place *p, const scenario *s, const campaign_options *o, tape *t,
                       uint64_t first_record, totals *sum);

@@ -163,8 +163,9 @@ void campaign_kills(place *p, const campaign_options *o, totals *sum)
             uint64_t before = sum->kills;
             /* A folder for at most a hundred rounds: what grows gets slow. */
             going = place_prepare(p, s, o->seed + first);
+            sum->broken = sum->broken || !going;
             for (round = first; going && round < first + 100 && campaign_lasts(o, round); round++) {
-                going = kill_once(p, v, s, o->seed + round, sum) || o->keep_going;
+                going = campaign_goes_on(o, sum, kill_once(p, v, s, o->seed + round, sum));
             }
             (void)printf("%s seed %llu: %llu kills\n", v->name, (unsigned long long)o->seed + first,
                          (unsigned long long)sum->kills - before);

@@ -302,6 +302,7 @@ static bool prepare(place *p, const scenario *s, const run_options *options, run
     }
     if (!ok) {
         (void)snprintf(result->why, sizeof result->why, "%s: cannot be prepared", p->root);
+        result->broken = true;
         return false;
     }
     int status = run_steps(&set, s->prepare, NULL);
@@ -332,6 +333,7 @@ bool scenario_record(place *p, const scenario *s, const run_options *options, ta
     }
     if (!begin_tape(p, s, p->tape, p->live, options->seed, &p->prepared, t)) {
         (void)snprintf(result->why, sizeof result->why, "%s: cannot be recorded", p->live);
+        result->broken = true;
         return false;
     }
     t->map->fault_class = (uint32_t)options->fault_class;

@@ -66,6 +66,7 @@ typedef struct run_result {
     int status;       /* of the first program that did not end with 0 */
     uint64_t records; /* before a restart */
     uint64_t calls[CALL_CLASSES];
+    bool broken;         /* the folder could not be made ready: nothing was run */
     char why[WHY_BYTES]; /* what went wrong with the run itself */
 } run_result;
 
