@@ -61,18 +61,20 @@ follows nobody, a person accepts. If the marks alone are of an older epoch than 
 go.
 
 Acks and pruning. Who asks and who is asked register each other. Tombstones at or below the
-smallest ack of all registered peers are pruned; pruned rises to the highest of them. Removing a
-peer removes its acks, not the mark on it. A device that is given a new id drops its marks and
-starts a lineage.
+smallest ack of all registered peers are pruned; pruned rises to the highest of them. An answer to
+what was asked before that does not count: it may be older than the peer's ack, and give what was
+deleted since. Removing a peer removes its acks, not the mark on it. A device that is given a new id
+drops its marks and starts a lineage.
 
 Limits, each in the direction that a deletion that was pruned comes back, after a report: devices
 rolled back together; a rolled-back, doubled or given-up device whose peers had not seen the row
 in its feed, or lost their mark on it; a one-way follower that was given up keeps a row deleted
-meanwhile, if it took it just before a crash. Two living copies can give one version twice if
-their clocks stand behind. What another program writes into restored files before the first open,
-with a clock or stamps within `until`, counts as the lost history: there a row can be lost
-(scenario `foreign`). A device restored with everything is not noticed, and nobody told, if every
-follower lost its marks on it before it asked.
+meanwhile, if it took it just before a crash; one that gave up the device a deletion came from, and
+pruned it, takes what another device has written with a smaller stamp. Two living copies can give
+one version twice if their clocks stand behind. What another program writes into restored files
+before the first open, with a clock or stamps within `until`, counts as the lost history: there a
+row can be lost (scenario `foreign`). A device restored with everything is not noticed, and nobody
+told, if every follower lost its marks on it before it asked.
 """
 import argparse
 import collections
@@ -104,17 +106,18 @@ SETTLED = {
     'until': True,           # an epoch ends where it may have been served, not at what was written
     'unsure': True,          # rows taken after the marks on disk at an open are not swept by source
     'help': 'nobody',        # whom a recovering device serves: nobody, or 'recovering' ones
+    'late': 'drop',          # answers to what was asked before a pruning; or they 'count'
     'register': 'both',      # who asks and who is asked register each other; or only the 'asker'
 }
 DRAFT = dict(SETTLED, epochs='noticed', source='epoch', sweep='vanish', dead='sweep', jump=False,
              seen='rescan', top=False, omit='always', unsure=False, beyond=False,
              chain=False, position=False, whole=False, gap=False, until=False,
-             help='recovering')
+             help='recovering', late='count')
 
 Row = collections.namedtuple('Row', 'version stamp dead value source')
 Full = collections.namedtuple('Full', 'epoch top generation seen was position listed')
 Question = collections.namedtuple('Question', 'number asker session ident epoch recovering '
-                                  'resource mark_epoch top after generation limit')
+                                  'resource mark_epoch top after generation limit pruned')
 Answer = collections.namedtuple('Answer', 'kind server recovering question epoch upto head rows '
                                 'last generation seen known lineage')
 
@@ -352,7 +355,8 @@ class Device:
                 top = after
         self.world.number += 1
         return Question(self.world.number, self, self.session, self.ident, self.rows.epoch,
-                        self.rows.recovering is not None, r, epoch, top, after, generation, limit)
+                        self.rows.recovering is not None, r, epoch, top, after, generation, limit,
+                        self.rows.pruned[r])
 
     def source(self, peer, epoch, r):
         if self.world.rules['source'] == 'epoch':
@@ -416,9 +420,11 @@ class Device:
         """True if the answer brought us on."""
         if a is None or a.kind == 'wait' or a.question.session != self.session:
             return False
+        q, r, rows = a.question, a.question.resource, self.rows
+        if q.pruned != rows.pruned[r] and self.world.rules['late'] == 'drop':
+            return False
         if a.kind == 'rescan':
             return self.begin_full(a)
-        q, r, rows = a.question, a.question.resource, self.rows
         at = (a.server.ident, r)
         full = rows.full.get(at)
         if full is not None:
@@ -612,10 +618,11 @@ def check_edge(world, follower, server, touched):
     for r, feed in enumerate(server.rows.feed):
         for key, row in feed.items():
             mine = follower.rows.feed[r].get(key)
-            if newer(row, mine) and not (mine is None and row.dead) and \
-                    world.pruned.get((r, key), (0, 0)) <= row.version:
-                raise Failure('behind: device %d on %d resource %d key %s' %
-                              (follower.ident, server.ident, r, key))
+            gone = world.pruned.get((r, key), (0, 0))
+            if newer(row, mine) and not (mine is None and row.dead) and gone <= row.version:
+                raise Failure('%s: device %d on %d resource %d key %s' % (
+                    'behind, pruned' if row.dead and gone == row.version else 'behind',
+                    follower.ident, server.ident, r, key))
         source = follower.source(server.ident, server.rows.epoch, r)
         for key, mine in follower.rows.feed[r].items():
             if not touched and not mine.dead and mine.source == source and key not in feed:
@@ -881,7 +888,7 @@ def allowed(failure, world):
         return True
     if failure.startswith('returned'):
         return bool(gone)
-    if failure.startswith('kept, unsure'):
+    if failure.startswith(('kept, unsure', 'behind, pruned')):
         return bool(world.reports['+ removed'])
     if failure.startswith('one version twice'):
         return bool(told and world.reports['+ copied'])
