@@ -63,8 +63,9 @@ typedef struct tide__want {
     tide_time generation; /* of the full read this goes on with; TIDE_TIME_NONE: it is none */
     bool all;             /* also the rows that came from the asker */
     uint32_t doubt;
-    tide_time life; /* the last page that was taken was made in it; TIDE_TIME_NONE: none was, */
-    tide_time head; /* when the feed ended there; likewise */
+    tide_time life;   /* the last page that was taken was made in it; TIDE_TIME_NONE: none was, */
+    tide_time head;   /* when the feed ended there; likewise */
+    tide_time pruned; /* not sent: up to where the asker's own feed was pruned when it asked */
 } tide__want;
 
 typedef struct tide__question {

@@ -7,6 +7,7 @@
 #include "sync/cascade.h"
 #include "sync/history.h"
 #include "sync/level.h"
+#include "sync/model.h"
 #include "sync/parked.h"
 #include "sync/reading.h"
 
@@ -168,6 +169,20 @@ static int check_rows(page *p)
     return TIDE_OK;
 }
 
+/* What was deleted here and forgotten since we asked may be in the answer: it may be older than the
+ * peer's word that it has heard of that. Then it is asked for again. */
+static int judge_age(page *p, judged *j)
+{
+    tide_time head = 0;
+    tide_time pruned = 0;
+    int rc = tide__model_head(p->sync, j->model, &head, &pruned);
+    if (rc == TIDE_OK && pruned != j->want->pruned) {
+        j->apply = j->follows = false;
+        p->gap = true;
+    }
+    return rc;
+}
+
 /* Of a range that check_rows has seen. */
 static int write_range(page *p, tide__apply *apply, const tide__range *range, judged *j)
 {
@@ -208,9 +223,11 @@ static int write_rows(page *p, bool *again)
         return rc;
     }
     for (size_t i = 0; rc == TIDE_OK && i < p->message->range_count; i++) {
-        if (p->judged[i].apply || p->judged[i].follows) {
-            rc = write_range(p, &apply, &p->message->ranges[i], &p->judged[i]);
-            written += p->judged[i].written;
+        judged *j = &p->judged[i];
+        rc = j->apply || j->follows ? judge_age(p, j) : TIDE_OK;
+        if (rc == TIDE_OK && (j->apply || j->follows)) {
+            rc = write_range(p, &apply, &p->message->ranges[i], j);
+            written += j->written;
         }
     }
     if (rc == TIDE_OK && written > 0) { /* what was parked may fit now */

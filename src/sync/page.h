@@ -2,9 +2,10 @@
  *
  * A range is judged by our mark alone, as the mark is now: one that joins on is applied, one that
  * begins beyond the mark is a gap and left, one that ends at or below it is known. So is one left
- * that was made for an older following (following.h) than ours is by now. Every row of the page is
- * checked before the first is written. A row that cannot be written is parked (parked.h) in the
- * same transaction, so the mark moves over it as well.
+ * that was made for an older following (following.h) than ours is by now, or that we asked for
+ * before deletions were forgotten here. Every row of the page is checked before the first is
+ * written. A row that cannot be written is parked (parked.h) in the same transaction, so the mark
+ * moves over it as well.
  */
 #ifndef TIDEMARK_SYNC_PAGE_H
 #define TIDEMARK_SYNC_PAGE_H

@@ -11,15 +11,20 @@
 #include "sync/reading.h"
 
 /* Where we stand with the peer's feed of a model: in a full read, or at our mark. */
-static int make_want(tide_session *session, const tide__model *m, tide__want *want, bool *from_start)
+static int make_want(tide_session *session, tide__model *m, tide__want *want, bool *from_start)
 {
     tide__reading reading;
     tide__following following;
     tide_mark mark;
+    tide_time own_head = 0;
     *want = (tide__want){.resource = {m->resource, strlen(m->resource)},
                          .generation = TIDE_TIME_NONE,
                          .doubt = tide__proof_doubt(&session->proof, m)};
-    int rc = tide__following_find(session->sync, session->peer, m, &following);
+    int rc = tide__model_head(session->sync, m, &own_head, &want->pruned);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = tide__following_find(session->sync, session->peer, m, &following);
     want->life = following.life;
     want->head = following.head;
     if (rc == TIDE_OK || rc == TIDE_ABSENT) {
@@ -60,7 +65,7 @@ static int make_question(tide_session *session, tide__question *question)
         return TIDE_OK;
     }
     for (size_t i = 0; i < session->order_count; i++) {
-        const tide__model *m = session->order[i];
+        tide__model *m = session->order[i];
         if (session->owned_only && m->ownership != TIDE_DEVICE_OWNED) {
             continue;
         }
@@ -97,13 +102,15 @@ static int64_t retry_time(const tide_session *session)
     return session->now_ns > INT64_MAX - retry_ns ? INT64_MAX : session->now_ns + retry_ns;
 }
 
-/* Whether the two rest on the same of the peer's history. Another session of ours may have gone on. */
+/* Whether the two rest on the same of the peer's history, and of ours. Another session of ours may
+ * have gone on, and deletions may have been forgotten. */
 static bool same_ground(const tide__question *one, const tide__question *other)
 {
     bool same = one->count == other->count;
     for (size_t i = 0; same && i < one->count; i++) {
         same = one->wants[i].life == other->wants[i].life &&
-               one->wants[i].head == other->wants[i].head;
+               one->wants[i].head == other->wants[i].head &&
+               one->wants[i].pruned == other->wants[i].pruned;
     }
     return same;
 }

@@ -199,6 +199,52 @@ START_TEST(sweeping_goes_on_to_those_behind)
 }
 END_TEST
 
+/* B's page with its own x is under way when A deletes x. B hears of that, and A that it did, by
+ * messages that overtake the page; so A forgets the deletion. */
+static void page_from_before_a_pruning(bool asked_again)
+{
+    const char *tags = "SELECT count(*) AS it FROM tags";
+    unsigned char page[TEST_MESSAGE_MAX];
+    size_t size = 0;
+
+    test_device_sql(&a, "INSERT INTO tags (uuid, name) VALUES ('x', 'of A')");
+    meet(&a, &b);
+    test_device_sql(&b, "UPDATE tags SET name = 'of B'");
+    unproven = true;
+    open_sessions(&a, &b);
+    ck_assert(carry(&a, &b));
+    ck_assert(carry(&b, &a));
+    ck_assert(test_device_says(&b, page, &size));
+    test_device_sql(&a, "DELETE FROM tags");
+    ck_assert(carry(&a, &b));
+    test_query_is(&b, "0", tags);
+    ck_assert(carry(&b, &a));
+    ck_assert(carry(&a, &b));
+    ck_assert_uint_eq(test_prune(&a), 1);
+    if (asked_again) {
+        tide_session_tick(a.session, INT64_C(10000000000));
+        ck_assert(carry(&a, &b));
+    }
+    ck_assert_int_eq(tide_session_receive(a.session, page, size), TIDE_OK);
+    talk_on(&a, &b);
+    test_hang_up_complete(&a, &b);
+    meet(&a, &b);
+    test_query_is(&a, "0", tags);
+    test_query_is(&b, "0", tags);
+}
+
+START_TEST(a_page_from_before_a_pruning_is_left)
+{
+    page_from_before_a_pruning(false);
+}
+END_TEST
+
+START_TEST(a_page_from_before_a_pruning_does_not_answer_what_was_asked_since)
+{
+    page_from_before_a_pruning(true);
+}
+END_TEST
+
 START_TEST(a_key_that_comes_back_lives)
 {
     test_entry_add(&a, "x");
@@ -672,6 +718,8 @@ int main(void)
     tcase_add_test(test, nobody_to_wait_for);
     tcase_add_test(test, who_comes_from_below_reads_all_and_sweeps);
     tcase_add_test(test, sweeping_goes_on_to_those_behind);
+    tcase_add_test(test, a_page_from_before_a_pruning_is_left);
+    tcase_add_test(test, a_page_from_before_a_pruning_does_not_answer_what_was_asked_since);
     tcase_add_test(test, a_key_that_comes_back_lives);
     tcase_add_test(test, a_database_restored_alone);
     tcase_add_test(test, everything_restored_together);
