@@ -527,6 +527,19 @@ int tide__parked_settle(tide_sync *sync)
     return rc == TIDE_OK && any ? retry_some(sync, TIDE__APPLY, &upto, &written) : rc;
 }
 
+#define UUID "(SELECT uuid FROM main.tidemark_devices WHERE id = %s)"
+
+int tide__parked_prune(tide_sync *sync, const tide__model *m, tide_time upto)
+{
+    return tide__sql_run_made(
+        sync->db,
+        sqlite3_mprintf("DELETE FROM " PARKED " AS p WHERE resource = %Q AND EXISTS (SELECT 1 FROM "
+                        "main.\"tidemark_%w_gone\" g WHERE g.key = p.key AND g.stamp <= %lld AND "
+                        "(p.version, " UUID ") <= (ifnull(g.version, g.stamp), " UUID "))",
+                        m->resource, m->resource, (long long)upto, "p.device", "g.device"),
+        &sync->detail);
+}
+
 /* ---- for the application ------------------------------------------------------------------------ */
 
 int tide_sync_retry_parked(tide_sync *sync, size_t *written)

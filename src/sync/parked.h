@@ -51,6 +51,10 @@ int tide__parked_retry(tide__apply *apply, size_t most, int64_t *upto, uint64_t 
 /* The end of a round: a transaction of its own, if there are parked rows. */
 int tide__parked_settle(tide_sync *sync);
 
+/* Inside a transaction, before the deletions up to a stamp are forgotten: what is parked and older
+ * than they are goes, because nothing else would tell that it is. */
+int tide__parked_prune(tide_sync *sync, const tide__model *model, tide_time upto);
+
 int tide__parked_count(tide_sync *sync, const tide__model *model, uint64_t *out);
 
 #endif

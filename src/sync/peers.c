@@ -2,6 +2,7 @@
 #include "sync/peers.h"
 
 #include "sync/history.h"
+#include "sync/parked.h"
 #include "sync/transaction.h"
 
 #include "base/alloc.h"
@@ -195,7 +196,11 @@ static int least_ack(tide_sync *sync, const tide__model *m, const tide_peer *pee
 static int prune_model(tide_sync *sync, const tide__model *m, tide_time upto, uint64_t *pruned)
 {
     const char *r = m->resource;
-    int rc = tide__sql_run_made(
+    int rc = tide__parked_prune(sync, m, upto);
+    if (rc != TIDE_OK) {
+        return rc;
+    }
+    rc = tide__sql_run_made(
         sync->db,
         sqlite3_mprintf("UPDATE main.tidemark_resources SET pruned = max(pruned, ifnull((SELECT "
                         "max(stamp) FROM main.\"tidemark_%w_gone\" WHERE stamp <= %lld), 0)) WHERE "

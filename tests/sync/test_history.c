@@ -245,6 +245,48 @@ START_TEST(a_page_from_before_a_pruning_does_not_answer_what_was_asked_since)
 }
 END_TEST
 
+/* A's own names are unique, so what B made of x waits there, and still does when A deletes x. */
+START_TEST(what_is_parked_does_not_outlast_the_deletion)
+{
+    unproven = true;
+    test_device_sql(&a, "CREATE UNIQUE INDEX names ON tags (name)");
+    test_device_sql(&a, "INSERT INTO tags (uuid, name) VALUES ('x', 'of A'), ('y', 'taken')");
+    meet(&a, &b);
+    test_device_sql(&b, "UPDATE tags SET name = 'taken' WHERE uuid = 'x'");
+    talk(&a, &b);
+    test_query_is(&a, "x", "SELECT key AS it FROM tidemark_parked");
+    test_device_sql(&a, "DELETE FROM tags WHERE uuid = 'x'");
+    tide_session_notify(a.session);
+    talk_on(&a, &b);
+    test_query_is(&b, "y", "SELECT uuid AS it FROM tags");
+    ck_assert_uint_eq(test_prune(&a), 1);
+    test_hang_up(&a, &b);
+    test_device_sql(&a, "UPDATE tags SET name = 'free'");
+    meet(&a, &b);
+    test_query_is(&a, "y", "SELECT uuid AS it FROM tags");
+}
+END_TEST
+
+/* What B made of x is newer than the deletion that is forgotten: it goes on waiting. */
+START_TEST(what_is_parked_and_newer_outlasts_the_deletion)
+{
+    unproven = true;
+    test_device_sql(&a, "CREATE UNIQUE INDEX names ON tags (name)");
+    test_device_sql(&a, "INSERT INTO tags (uuid, name) VALUES ('x', 'of A'), ('y', 'taken')");
+    meet(&a, &b);
+    test_device_sql(&a, "DELETE FROM tags WHERE uuid = 'x'");
+    test_device_sql(&b, "UPDATE tags SET name = 'taken' WHERE uuid = 'x'");
+    talk(&a, &b);
+    test_hang_up(&a, &b);
+    test_query_is(&a, "x", "SELECT key AS it FROM tidemark_parked");
+    test_query_is(&b, "x y", "SELECT uuid AS it FROM tags ORDER BY uuid");
+    ck_assert_uint_eq(test_prune(&a), 1);
+    test_device_sql(&a, "UPDATE tags SET name = 'free'");
+    meet(&a, &b);
+    test_query_is(&a, "x y", "SELECT uuid AS it FROM tags ORDER BY uuid");
+}
+END_TEST
+
 START_TEST(a_key_that_comes_back_lives)
 {
     test_entry_add(&a, "x");
@@ -720,6 +762,8 @@ int main(void)
     tcase_add_test(test, sweeping_goes_on_to_those_behind);
     tcase_add_test(test, a_page_from_before_a_pruning_is_left);
     tcase_add_test(test, a_page_from_before_a_pruning_does_not_answer_what_was_asked_since);
+    tcase_add_test(test, what_is_parked_does_not_outlast_the_deletion);
+    tcase_add_test(test, what_is_parked_and_newer_outlasts_the_deletion);
     tcase_add_test(test, a_key_that_comes_back_lives);
     tcase_add_test(test, a_database_restored_alone);
     tcase_add_test(test, everything_restored_together);
