@@ -1,6 +1,7 @@
 /* message.c - the four messages; see message.h. */
 #include "sync/message.h"
 
+#include <math.h>
 #include <string.h>
 
 #define HEAD_FIELDS 7
@@ -373,6 +374,12 @@ void tide__message_free(tide__message *message)
     msgpack_unpacked_destroy(&message->unpacked);
 }
 
+/* SQLite stores what is no number as NULL. */
+static bool is_key(const tide_value *value)
+{
+    return value->type != TIDE_NULL && (value->type != TIDE_FLOAT || !isnan(value->real));
+}
+
 int tide__message_row(const tide__range *range, size_t i, size_t value_count, tide_change *change,
                       tide_value *values)
 {
@@ -383,7 +390,7 @@ int tide__message_row(const tide__range *range, size_t i, size_t value_count, ti
     if (r == NULL || r->size < 4 || !get_bool(&r->ptr[0], &deleted) ||
         !get_time(&r->ptr[1], &change->version) || change->version == TIDE_TIME_NONE ||
         !get_uuid(&r->ptr[2], change->version_device) ||
-        !tide__get_value(&r->ptr[3], &change->key) || change->key.type == TIDE_NULL ||
+        !tide__get_value(&r->ptr[3], &change->key) || !is_key(&change->key) ||
         r->size != 4 + (deleted ? 0 : value_count)) {
         return TIDE_EPROTO;
     }

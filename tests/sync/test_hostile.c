@@ -568,10 +568,11 @@ static const struct value {
     VALUE(INTEGER, false, INT64_MAX, "\xcf\x7f\xff\xff\xff\xff\xff\xff\xff"),
     VALUE(INTEGER, false, INT64_MAX + UINT64_C(1), "\xcf\x80\0\0\0\0\0\0\0"),
     VALUE(INTEGER, false, UINT64_MAX, "\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
-    VALUE(REAL, false, 0, "\xcb\x3f\xf8\0\0\0\0\0\0"), /* 1.5 */
-    VALUE(REAL, false, 0, "\xcb\x80\0\0\0\0\0\0\0"),   /* -0.0 */
-    VALUE(REAL, false, 0, "\xcb\x7f\xf0\0\0\0\0\0\0"), /* infinite */
-    VALUE(NEVER, false, 0, "\xca\x3f\xc0\0\0"),        /* 32 bits */
+    VALUE(REAL, false, 0, "\xcb\x3f\xf8\0\0\0\0\0\0"),    /* 1.5 */
+    VALUE(REAL, false, 0, "\xcb\x80\0\0\0\0\0\0\0"),      /* -0.0 */
+    VALUE(REAL, false, 0, "\xcb\x7f\xf0\0\0\0\0\0\0"),    /* infinite */
+    VALUE(REAL, false, true, "\xcb\x7f\xf8\0\0\0\0\0\0"), /* no number */
+    VALUE(NEVER, false, 0, "\xca\x3f\xc0\0\0"),           /* 32 bits */
     VALUE(TEXT, false, 0, "\xa0"),
     VALUE(TEXT, false, 1, "\xa1z"),
     VALUE(TEXT, false, 2, "\xa2\xff\0"), /* not UTF-8, and a NUL */
