@@ -213,15 +213,21 @@ static int hear_page(tide_session *session, const tide__message *message)
     session->asked = false;
     session->number++;
     session->hello = session->hello == HELLO_OUT ? HELLO_HEARD : session->hello;
-    int rc = note_history(session, message);
+    bool rests = session->paused || message->health == TIDE__WAIT;
+    bool stale = session->asked_epoch != session->sync->epoch;
+    /* First, because of a page that is refused nothing counts, its epoch neither. */
+    int rc = rests || stale ? TIDE_OK : tide__page_check(session->sync, &session->mine, message);
+    if (rc == TIDE_OK) {
+        rc = note_history(session, message);
+    }
     if (rc != TIDE_OK) {
         return rc;
     }
-    if (session->paused || message->health == TIDE__WAIT) {
+    if (rests) {
         session->ask = session->hello == HELLO_DUE; /* else its NEWS will tell when to ask */
         return TIDE_OK;
     }
-    if (session->asked_epoch != session->sync->epoch) {
+    if (stale) {
         session->ask = true; /* our history began anew since: it answers for marks that are gone */
         return TIDE_OK;
     }

@@ -82,11 +82,11 @@ static tide__following following_of(const page *p, const tide__range *range)
     return (tide__following){p->message->life, range->head, -1};
 }
 
-static const tide__want *want_of(const page *p, const tide__range *range)
+static const tide__want *want_of(const tide__question *asked, const tide__range *range)
 {
     const tide__name *name = &range->resource;
-    for (size_t i = 0; i < p->asked->count; i++) {
-        const tide__want *want = &p->asked->wants[i];
+    for (size_t i = 0; i < asked->count; i++) {
+        const tide__want *want = &asked->wants[i];
         if (want->resource.length == name->length &&
             memcmp(want->resource.text, name->text, name->length) == 0) {
             return want;
@@ -108,6 +108,7 @@ static int judge_following(page *p, const tide__range *range, judged *out)
         p->gap = true;
     }
     out->follows = (out->apply || out->here) && !same;
+    p->rows += out->apply ? range->rows->size : 0;
     p->writes = p->writes || out->follows || (out->apply && (out->full || range->rows->size > 0));
     return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
@@ -118,12 +119,7 @@ static int judge_range(page *p, size_t i)
     const tide__range *range = &p->message->ranges[i];
     judged *out = &p->judged[i];
     out->model = tide__model_find(p->sync, range->resource.text, range->resource.length);
-    out->want = want_of(p, range);
-    if (out->model == NULL || out->want == NULL) {
-        return tide__fail(&p->sync->detail, TIDE_EMODEL,
-                          "the peer sends \"%.*s\", which nobody asked for",
-                          (int)range->resource.length, range->resource.text);
-    }
+    out->want = want_of(p->asked, range);
     /* The ranges of a page reach their heads, but for the last of a page that is not the end. */
     out->last = i + 1 < p->message->range_count || p->message->end;
     int rc = tide__reading_find(p->sync, p->peer, out->model, &out->reading);
@@ -146,27 +142,37 @@ static int judge_range(page *p, size_t i)
     return judge_following(p, range, out);
 }
 
-static int check_rows(page *p)
+static int check_rows(tide_sync *sync, const tide__model *m, const tide__range *range)
 {
     tide_value values[TIDE_COLUMNS_MAX];
-    for (size_t i = 0; i < p->message->range_count; i++) {
-        const tide__range *range = &p->message->ranges[i];
-        const tide__model *m = p->judged[i].model;
-        for (size_t r = 0; r < range->rows->size; r++) {
-            tide_change change;
-            int rc = tide__message_row(range, r, m->column_count, &change, values);
-            if (rc != TIDE_OK) {
-                return tide__fail(&p->sync->detail, rc, "row %zu of %s is malformed", r,
-                                  m->resource);
-            }
-            rc = tide__apply_check_clock(p->sync, m, change.version);
-            if (rc != TIDE_OK) {
-                return rc;
-            }
+    for (size_t r = 0; r < range->rows->size; r++) {
+        tide_change change;
+        int rc = tide__message_row(range, r, m->column_count, &change, values);
+        if (rc != TIDE_OK) {
+            return tide__fail(&sync->detail, rc, "row %zu of %s is malformed", r, m->resource);
         }
-        p->rows += p->judged[i].apply ? range->rows->size : 0;
+        rc = tide__apply_check_clock(sync, m, change.version);
+        if (rc != TIDE_OK) {
+            return rc;
+        }
     }
     return TIDE_OK;
+}
+
+int tide__page_check(tide_sync *sync, const tide__question *asked, const tide__message *message)
+{
+    int rc = TIDE_OK;
+    for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
+        const tide__range *range = &message->ranges[i];
+        const tide__name *name = &range->resource;
+        const tide__model *m = tide__model_find(sync, name->text, name->length);
+        rc = m == NULL || want_of(asked, range) == NULL
+                 ? tide__fail(&sync->detail, TIDE_EMODEL,
+                              "the peer sends \"%.*s\", which nobody asked for", (int)name->length,
+                              name->text)
+                 : check_rows(sync, m, range);
+    }
+    return rc;
 }
 
 /* What was deleted here and forgotten since we asked may be in the answer: it may be older than the
@@ -372,9 +378,6 @@ int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__question *a
     int rc = TIDE_OK;
     for (size_t i = 0; rc == TIDE_OK && i < message->range_count; i++) {
         rc = judge_range(&p, i);
-    }
-    if (rc == TIDE_OK) {
-        rc = check_rows(&p);
     }
     if (rc == TIDE_OK && p.writes) {
         rc = write_page(&p);

@@ -16,10 +16,15 @@
 /* Our mark on the peer's feed of a model; an absent one gives TIDE_OK and no times. */
 int tide__page_mark(tide_sync *sync, const uuid_t peer, const tide__model *model, tide_mark *out);
 
-/* Applies the answer to `asked`, counts and tells. *gap: a range did not join on. *unflushed_rows
- * is the caller's count of rows that are in and wait for a flush: this adds to it, also where the
- * answer is an error of the marks, and flushes when they are many or the page is the last. After
- * every other error nothing of the page is here. */
+/* Whether a page may be applied as the answer to `asked`: all in it was asked for, and every row is
+ * well-formed and not of the future. Says what is not, and changes nothing. TIDE_OK; TIDE_EMODEL;
+ * TIDE_EPROTO; TIDE_ECLOCK. */
+int tide__page_check(tide_sync *sync, const tide__question *asked, const tide__message *message);
+
+/* Applies a page that may be (tide__page_check), counts and tells. *gap: a range did not join on.
+ * *unflushed_rows is the caller's count of rows that are in and wait for a flush: this adds to it,
+ * also where the answer is an error of the marks, and flushes when they are many or the page is the
+ * last. After every other error nothing of the page is here. */
 int tide__page_apply(tide_sync *sync, const uuid_t peer, const tide__question *asked,
                      const tide__message *message, size_t *unflushed_rows, bool *gap);
 

@@ -1064,6 +1064,36 @@ START_TEST(every_want)
 }
 END_TEST
 
+/* ---- what does not count ------------------------------------------------------------------------ */
+
+/* The epoch of a page that is refused is none: what the peer has acknowledged of ours stands. */
+START_TEST(a_page_of_a_new_feed_that_is_refused_changes_nothing)
+{
+    static const int codes[] = {TIDE_ECLOCK, TIDE_EMODEL};
+    word w = want(1);
+    tide_mark before;
+    int64_t written;
+
+    test_marks_set(b.marks, peer, "item", MARK, EPOCH);
+    become(HEARD);
+    w.after = test_newest(b.db, "item");
+    w.want_epoch = test_epoch(&b);
+    w.want_life = test_number(b.db, "SELECT life FROM tidemark_state");
+    w.head = w.after;
+    ck_assert_int_eq(say(w), TIDE_OK);
+    ck_assert_str_eq(answers(), "P");
+    ck_assert_int_eq(ack(), w.after);
+    written = version_of_database();
+    before = mark();
+    w = page(0, NONE, MARK, "k");
+    w.epoch = EPOCH + 1;
+    w.version = _i == 0 ? TIDE_TIME_MAX : w.version;
+    w.resource = _i == 0 ? "item" : "unknown";
+    refused(say(w), codes[_i], written, &before);
+    ck_assert_int_eq(ack(), test_newest(b.db, "item"));
+}
+END_TEST
+
 /* ---- growth ------------------------------------------------------------------------------------- */
 
 #define MANY 1000
@@ -1190,6 +1220,7 @@ int main(void)
     tcase_add_test(test, every_head_life_and_level);
     tcase_add_test(test, every_full_read);
     tcase_add_test(test, every_want);
+    tcase_add_loop_test(test, a_page_of_a_new_feed_that_is_refused_changes_nothing, 0, 2);
     tcase_add_test(test, many_sessions_of_a_peer_leave_nothing);
     tcase_add_test(test, many_peers_are_registered_once);
     tcase_add_test(test, many_lives_and_epochs_of_a_peer);
