@@ -41,7 +41,8 @@ struct tide_session {
     uuid_t peer;
     tide_time peer_epoch;
     tide_time peer_life;
-    size_t shared_count;                /* models that both have */
+    size_t shared_count;                /* models that both have, */
+    size_t rival_shared_count;          /* and those of the rival, below */
     int64_t peer_session;               /* the one we talk with */
     int64_t peer_over[OVER_REMEMBERED]; /* earlier ones of the peer: a late message of theirs counts
                                            no more */

@@ -25,10 +25,10 @@ static int check_sender(tide_session *session, const tide__message *message)
     return TIDE_OK;
 }
 
-/* The models both sides have must have the same columns in the same order. */
-static int check_offers(tide_session *session, const tide__message *message)
+/* The models both sides have must have the same columns in the same order; how many they are. */
+static int check_offers(tide_session *session, const tide__message *message, size_t *shared)
 {
-    session->shared_count = 0;
+    *shared = 0;
     for (size_t i = 0; i < message->offer_count; i++) {
         const tide__offer *offer = &message->offers[i];
         const tide__model *m =
@@ -36,7 +36,7 @@ static int check_offers(tide_session *session, const tide__message *message)
         if (m == NULL) {
             continue;
         }
-        session->shared_count++;
+        ++*shared;
         bool same = offer->columns->size == m->column_count + 1;
         for (size_t c = 0; same && c < offer->columns->size; c++) {
             const char *name = c == 0 ? m->key : m->columns[c - 1];
@@ -87,7 +87,7 @@ static bool keep_question(tide_session *session, const tide__question *question)
 /* A HELLO of another session than the one we talk with. If the peer has begun anew it knows nothing
  * of us, and must hear our HELLO; if the word is late, our HELLO reaches the session we know, and
  * costs one exchange. Which of the two answers is the one that lives. */
-static void hear_rival(tide_session *session, const tide__message *message)
+static void hear_rival(tide_session *session, const tide__message *message, size_t shared)
 {
     if (!session->has_rival || session->rival != message->session) {
         session->has_rival = true;
@@ -96,6 +96,7 @@ static void hear_rival(tide_session *session, const tide__message *message)
         session->ask = true;
         session->number++; /* what was asked before is answered by neither */
     }
+    session->rival_shared_count = shared;
     copy_question(&session->rival_question, &message->question);
 }
 
@@ -104,6 +105,7 @@ static void change_to_rival(tide_session *session)
 {
     session->peer_over[session->peer_over_count++ % OVER_REMEMBERED] = session->peer_session;
     session->peer_session = session->rival;
+    session->shared_count = session->rival_shared_count;
     session->questioned = false;
     (void)keep_question(session, &session->rival_question.question);
 }
@@ -128,12 +130,13 @@ static int hear_question(tide_session *session, const tide__message *message)
 
 static int hear_hello(tide_session *session, const tide__message *message)
 {
-    int rc = check_offers(session, message);
+    size_t shared = 0;
+    int rc = check_offers(session, message, &shared);
     if (rc != TIDE_OK) {
         return rc;
     }
     if (session->peer_known && message->session != session->peer_session) {
-        hear_rival(session, message);
+        hear_rival(session, message, shared);
         return TIDE_OK;
     }
     if (!session->peer_known) {
@@ -146,6 +149,7 @@ static int hear_hello(tide_session *session, const tide__message *message)
         }
     }
     session->peer_session = message->session;
+    session->shared_count = shared;
     return hear_question(session, message);
 }
 

@@ -1094,6 +1094,26 @@ START_TEST(a_page_of_a_new_feed_that_is_refused_changes_nothing)
 }
 END_TEST
 
+/* A HELLO of another session counts when that has answered, and its models no sooner. */
+START_TEST(the_models_of_a_late_hello_do_not_count)
+{
+    word w = hello(0);
+
+    become(READY);
+    ck_assert_int_eq(tide_session_is_complete(b.session), 0); /* it has nothing of ours yet */
+    w.session = RIVAL;
+    w.no_models = true;
+    ck_assert_int_eq(say(w), TIDE_OK);
+    ck_assert_str_eq(answers(), "H");
+    w = want(5);
+    w.nothing = true;
+    ck_assert_int_eq(say(w), TIDE_OK);
+    ck_assert_int_eq(say(page(number, mark().watermark, mark().watermark, NULL)), TIDE_OK);
+    ck_assert_int_eq(tide_session_state(b.session), TIDE_READY);
+    ck_assert_int_eq(tide_session_is_complete(b.session), 0);
+}
+END_TEST
+
 /* ---- growth ------------------------------------------------------------------------------------- */
 
 #define MANY 1000
@@ -1221,6 +1241,7 @@ int main(void)
     tcase_add_test(test, every_full_read);
     tcase_add_test(test, every_want);
     tcase_add_loop_test(test, a_page_of_a_new_feed_that_is_refused_changes_nothing, 0, 2);
+    tcase_add_test(test, the_models_of_a_late_hello_do_not_count);
     tcase_add_test(test, many_sessions_of_a_peer_leave_nothing);
     tcase_add_test(test, many_peers_are_registered_once);
     tcase_add_test(test, many_lives_and_epochs_of_a_peer);
