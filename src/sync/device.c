@@ -3,106 +3,124 @@
 
 #include "base/alloc.h"
 
-int tide__devices_load(tide_sync *sync)
+/* The oldest gives way. */
+static const tide__device *remember(tide_sync *sync, sqlite3_int64 id, const uuid_t uuid,
+                                    tide_time life)
 {
-    sqlite3_stmt *statement = NULL;
-    tide__device *devices = NULL;
-    size_t count = 0;
-    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, life FROM main.tidemark_devices",
-                               &statement, &sync->detail);
-    while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
-        const char *text = (const char *)sqlite3_column_text(statement, 1);
-        tide__device *larger = tide__realloc(devices, (count + 1) * sizeof *devices);
-        if (larger == NULL) {
-            rc = TIDE_ENOMEM;
-            break;
-        }
-        devices = larger;
-        devices[count].id = sqlite3_column_int64(statement, 0);
-        devices[count].life = sqlite3_column_int64(statement, 2);
-        if (text == NULL || uuid_parse(text, devices[count].uuid) != 0) {
-            rc = tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices holds no device id");
-            break;
-        }
-        count++;
+    tide__device *device = &sync->devices[sync->device_next++ % TIDE__DEVICES_KEPT];
+    device->id = id;
+    device->life = life;
+    uuid_copy(device->uuid, uuid);
+    sync->device_count += sync->device_count < TIDE__DEVICES_KEPT;
+    return device;
+}
+
+static int remember_row(tide_sync *sync, sqlite3_stmt *row, const tide__device **out)
+{
+    uuid_t uuid;
+    const char *text = (const char *)sqlite3_column_text(row, 1);
+    if (text == NULL || uuid_parse(text, uuid) != 0) {
+        return tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices holds no device id");
     }
-    (void)sqlite3_finalize(statement);
-    if (rc != TIDE_ABSENT) {
-        tide__free(devices);
-        return rc;
-    }
-    tide__free(sync->devices);
-    sync->devices = devices;
-    sync->device_count = count;
+    *out = remember(sync, sqlite3_column_int64(row, 0), uuid, sqlite3_column_int64(row, 2));
     return TIDE_OK;
 }
 
-static const tide__device *find_number(const tide_sync *sync, sqlite3_int64 id)
+int tide__devices_load(tide_sync *sync)
 {
-    for (size_t i = 0; i < sync->device_count; i++) {
-        if (sync->devices[i].id == id) {
-            return &sync->devices[i];
-        }
+    sqlite3_stmt *statement = NULL;
+    const tide__device *device = NULL;
+    sync->devices = tide__calloc(TIDE__DEVICES_KEPT, sizeof *sync->devices);
+    if (sync->devices == NULL) {
+        return TIDE_ENOMEM;
     }
-    return NULL;
+    int rc = tide__sql_prepare(sync->db, "SELECT id, uuid, life FROM main.tidemark_devices",
+                               &statement, &sync->detail);
+    while (rc == TIDE_OK && (rc = tide__sql_step(statement, &sync->detail)) == TIDE_OK) {
+        rc = remember_row(sync, statement, &device);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
-static const tide__device *find_device(const tide_sync *sync, const uuid_t uuid, tide_time life)
+void tide__devices_forget(tide_sync *sync)
 {
-    for (size_t i = 0; i < sync->device_count; i++) {
-        if (sync->devices[i].life == life && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
-            return &sync->devices[i];
-        }
+    sync->device_count = 0;
+    sync->device_next = 0;
+}
+
+/* What a statement that is bound finds in the table. TIDE_ABSENT: nothing. */
+static int look_up(tide_sync *sync, sqlite3_stmt *find, const tide__device **out)
+{
+    int rc = tide__sql_step(find, &sync->detail);
+    if (rc == TIDE_OK) {
+        rc = remember_row(sync, find, out);
+        (void)sqlite3_reset(find);
     }
-    return NULL;
+    return rc;
 }
 
 int tide__device_uuid(tide_sync *sync, sqlite3_int64 id, const unsigned char **uuid)
 {
-    const tide__device *device = find_number(sync, id);
-    if (device == NULL) {
-        int rc = tide__devices_load(sync);
-        if (rc != TIDE_OK) {
-            return rc;
+    sqlite3_stmt *find = sync->controls[TIDE__CONTROL_DEVICE_UUID];
+    const tide__device *device = NULL;
+    for (size_t i = 0; i < sync->device_count; i++) {
+        if (sync->devices[i].id == id) {
+            *uuid = sync->devices[i].uuid;
+            return TIDE_OK;
         }
-        device = find_number(sync, id);
     }
-    if (device == NULL) {
-        return tide__fail(&sync->detail, TIDE_ECORRUPT, "tidemark_devices: no device %lld",
-                          (long long)id);
+    if (sqlite3_bind_int64(find, 1, id) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, "SQLite", &sync->detail);
     }
-    *uuid = device->uuid;
-    return TIDE_OK;
+    int rc = look_up(sync, find, &device);
+    if (device != NULL) {
+        *uuid = device->uuid;
+    }
+    return rc == TIDE_ABSENT ? tide__fail(&sync->detail, TIDE_ECORRUPT,
+                                          "tidemark_devices: no device %lld", (long long)id)
+                             : rc;
 }
 
 int tide__device_find(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id)
 {
-    const tide__device *device = find_device(sync, uuid, life);
-    if (device == NULL) {
-        int rc = tide__devices_load(sync);
-        if (rc != TIDE_OK) {
-            return rc;
+    sqlite3_stmt *find = sync->controls[TIDE__CONTROL_DEVICE_ID];
+    const tide__device *device = NULL;
+    char text[UUID_STR_LEN];
+    for (size_t i = 0; i < sync->device_count; i++) {
+        if (sync->devices[i].life == life && uuid_compare(sync->devices[i].uuid, uuid) == 0) {
+            *id = sync->devices[i].id;
+            return TIDE_OK;
         }
-        device = find_device(sync, uuid, life);
     }
+    uuid_unparse_lower(uuid, text);
+    if (sqlite3_bind_text(find, 1, text, -1, SQLITE_TRANSIENT) != SQLITE_OK ||
+        sqlite3_bind_int64(find, 2, life) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, "SQLite", &sync->detail);
+    }
+    int rc = look_up(sync, find, &device);
     *id = device == NULL ? -1 : device->id;
-    return TIDE_OK;
+    return rc == TIDE_ABSENT ? TIDE_OK : rc;
 }
 
 int tide__device_id(tide_sync *sync, const uuid_t uuid, tide_time life, sqlite3_int64 *id)
 {
+    sqlite3_stmt *give = sync->controls[TIDE__CONTROL_DEVICE_GIVE];
     char text[UUID_STR_LEN];
     int rc = tide__device_find(sync, uuid, life, id);
     if (rc != TIDE_OK || *id >= 0) {
         return rc;
     }
     uuid_unparse_lower(uuid, text);
-    rc = tide__sql_run_made(
-        sync->db,
-        sqlite3_mprintf("INSERT INTO main.tidemark_devices (uuid, life) VALUES (%Q, %lld)", text,
-                        (long long)life),
-        &sync->detail);
-    return rc == TIDE_OK ? tide__device_find(sync, uuid, life, id) : rc;
+    if (sqlite3_bind_text(give, 1, text, -1, SQLITE_TRANSIENT) != SQLITE_OK ||
+        sqlite3_bind_int64(give, 2, life) != SQLITE_OK) {
+        return tide__sql_fail(sync->db, "SQLite", &sync->detail);
+    }
+    rc = tide__sql_done(give, &sync->detail);
+    if (rc == TIDE_OK) {
+        *id = remember(sync, sqlite3_last_insert_rowid(sync->db), uuid, life)->id;
+    }
+    return rc;
 }
 
 int tide__bind_peer(sqlite3_stmt *statement, const uuid_t peer, const tide__model *m)

@@ -70,12 +70,15 @@ enum {
     TIDE__CONTROL_VERSION, /* changes when another connection commits */
     TIDE__CONTROL_STATE, /* epoch, recovering, life, shown, until; these when our tables are there */
     TIDE__CONTROL_LIFE, /* life, resource: the present life, where this ended, the last forgotten */
-    TIDE__CONTROL_FOLLOWING, /* peer, resource */
-    TIDE__CONTROL_FOLLOW,    /* the same, life, head, source */
-    TIDE__CONTROL_LEVEL,     /* peer, resource, count: the last levels */
-    TIDE__CONTROL_READING,   /* peer, resource: the full read under way */
-    TIDE__CONTROL_LIST,      /* peer, resource, key */
-    TIDE__CONTROL_MOVE,      /* peer, resource, stamp */
+    TIDE__CONTROL_FOLLOWING,   /* peer, resource */
+    TIDE__CONTROL_FOLLOW,      /* the same, life, head, source */
+    TIDE__CONTROL_LEVEL,       /* peer, resource, count: the last levels */
+    TIDE__CONTROL_READING,     /* peer, resource: the full read under way */
+    TIDE__CONTROL_DEVICE_ID,   /* uuid, life: number, uuid, life; of a device (device.h), */
+    TIDE__CONTROL_DEVICE_UUID, /* number: the same, */
+    TIDE__CONTROL_DEVICE_GIVE, /* uuid, life: a new one */
+    TIDE__CONTROL_LIST,        /* peer, resource, key */
+    TIDE__CONTROL_MOVE,        /* peer, resource, stamp */
     TIDE__CONTROLS
 };
 
@@ -137,8 +140,9 @@ struct tide_sync {
     tide_watermarks *marks; /* NULL until attached */
     tide__model *models[TIDE_MODELS_MAX];
     size_t model_count;
-    struct tide__device *devices; /* the table tidemark_devices, in memory */
-    size_t device_count;
+    struct tide__device *devices; /* those of tidemark_devices that were last met, in a ring, */
+    size_t device_count;          /* how many, */
+    size_t device_next;           /* and where the next goes */
     uint32_t max_clock_ahead_ms;
     tide_event_fn *event;
     void *event_ctx;

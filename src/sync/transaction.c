@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "sync/device.h"
+
 #include "base/alloc.h"
 
 #define BUSY_MS 5000
@@ -28,6 +30,10 @@ static const char *const control_sql[TIDE__CONTROLS] = {
                              "AND resource = ?2 ORDER BY id DESC LIMIT ?3"),
     [TIDE__CONTROL_READING] = ("SELECT epoch, generation, bound, upto, listing, sweeping FROM "
                                "main.tidemark_reads WHERE peer = ?1 AND resource = ?2"),
+    [TIDE__CONTROL_DEVICE_ID] =
+        "SELECT id, uuid, life FROM main.tidemark_devices WHERE uuid = ?1 AND life = ?2",
+    [TIDE__CONTROL_DEVICE_UUID] = "SELECT id, uuid, life FROM main.tidemark_devices WHERE id = ?1",
+    [TIDE__CONTROL_DEVICE_GIVE] = "INSERT INTO main.tidemark_devices (uuid, life) VALUES (?1, ?2)",
     [TIDE__CONTROL_LIST] =
         "INSERT INTO main.tidemark_listed VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     [TIDE__CONTROL_MOVE] =
@@ -191,7 +197,7 @@ int tide__end(tide_sync *sync, int answer)
     }
     if (answer != TIDE_OK) {
         end_leftover(sync);
-        sync->device_count = 0; /* numbers given in the transaction are gone */
+        tide__devices_forget(sync);
     }
     (void)set_level(sync, false); /* or else at the next begin */
     return answer;

@@ -1161,6 +1161,30 @@ START_TEST(many_peers_are_registered_once)
 }
 END_TEST
 
+/* One for each maker of a row, however often it is named; in time that grows with them. */
+START_TEST(many_makers_of_rows_are_kept_once)
+{
+    word w = page(0, NONE, TEST_START + 1, "k");
+
+    w.maker = 1000;
+    w.more_rows = MANY - 1;
+    become(HEARD);
+    for (int i = 0; i < 2; i++) {
+        (void)answers();
+        w.number = number;
+        w.version += i;
+        w.upto += i;
+        ck_assert_int_eq(say(w), TIDE_OK);
+        ck_assert_int_eq(rows_of("item_rows"), 1 + MANY);
+        ck_assert_int_eq(rows_of("devices"), 2 + MANY); /* we, and the peer's feed */
+    }
+    test_text_is(b.db, "1", "SELECT count(*) = max(id) + 1 FROM tidemark_devices");
+    test_text_is(b.db, "1000",
+                 "SELECT count(*) FROM tidemark_item_rows r JOIN tidemark_devices d ON "
+                 "d.id = r.device WHERE d.life = 0 AND r.key LIKE 'k%%'");
+}
+END_TEST
+
 /* Of lives and epochs of the peer the last are kept, and for each following a number. */
 START_TEST(many_lives_and_epochs_of_a_peer)
 {
@@ -1244,6 +1268,7 @@ int main(void)
     tcase_add_test(test, the_models_of_a_late_hello_do_not_count);
     tcase_add_test(test, many_sessions_of_a_peer_leave_nothing);
     tcase_add_test(test, many_peers_are_registered_once);
+    tcase_add_test(test, many_makers_of_rows_are_kept_once);
     tcase_add_test(test, many_lives_and_epochs_of_a_peer);
     tcase_add_test(test, many_full_reads_are_one);
     tcase_add_test(test, many_questions_from_beyond_our_head);
