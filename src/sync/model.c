@@ -462,10 +462,11 @@ static char *statement_sql(const tide__model *m, int which)
         return update_sql(m);
     case TIDE__DELETE:
         return sqlite3_mprintf("DELETE FROM main.\"%w\" WHERE \"%w\" = ?1", m->table, m->row);
-    case TIDE__STAMP_NEW:
+    case TIDE__STAMP_NEW: /* the key as the table has stored it */
         return sqlite3_mprintf("INSERT OR IGNORE INTO main.\"tidemark_%w_rows\" "
-                               "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                               r);
+                               "SELECT ?1, t.\"%w\", ?3, ?4, ?5, ?6 FROM main.\"%w\" t "
+                               "WHERE t.\"%w\" = ?1",
+                               r, m->key, m->table, m->row);
     case TIDE__DISPLACED:
         return sqlite3_mprintf(
             "INSERT INTO main.\"tidemark_%w_gone\" SELECT r.key, ?2, NULL, 0, 0 "
@@ -476,10 +477,11 @@ static char *statement_sql(const tide__model *m, int which)
     case TIDE__STAMP:
         /* Not REPLACE: that would take the old record away and tell no trigger. */
         return sqlite3_mprintf(
-            "INSERT INTO main.\"tidemark_%w_rows\" VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (row) "
-            "DO UPDATE SET key = excluded.key, stamp = excluded.stamp, version = excluded.version, "
-            "device = excluded.device, source = excluded.source",
-            r);
+            "INSERT INTO main.\"tidemark_%w_rows\" SELECT ?1, t.\"%w\", ?3, ?4, ?5, ?6 FROM "
+            "main.\"%w\" t WHERE t.\"%w\" = ?1 ON CONFLICT (row) DO UPDATE SET key = "
+            "excluded.key, stamp = excluded.stamp, version = excluded.version, device = "
+            "excluded.device, source = excluded.source",
+            r, m->key, m->table, m->row);
     case TIDE__UNSTAMP:
         return sqlite3_mprintf("DELETE FROM main.\"tidemark_%w_rows\" WHERE row = ?1", r);
     case TIDE__STAMP_GONE:

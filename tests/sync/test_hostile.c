@@ -818,6 +818,33 @@ START_TEST(every_field_of_every_type)
 }
 END_TEST
 
+/* Of what a peer calls a number our table makes a text. Others hear of the text: with the number in
+ * its record the row would differ from theirs for ever, and be swept in the next full read. */
+START_TEST(a_key_is_recorded_as_it_is_stored)
+{
+    static const struct value five = VALUE(INTEGER, false, 5, "\x05");
+    static const struct value own = VALUE(INTEGER, false, 6, "\x06");
+    word w = page(0, NONE, TEST_START + 1, "k");
+    test_bytes plain, bytes;
+
+    test_sql(b.db, "INSERT INTO item (uuid) VALUES ('6')");
+    w.version = TEST_START + 100;
+    for (int i = 0; i < 2; i++) {
+        become(HEARD);
+        w.after = mark().watermark;
+        w.upto = TEST_START + 1 + i;
+        plain = message(&w);
+        bytes = replaced(plain, (size_t)(strchr(fields[TIDE__PAGE], 'K') - fields[TIDE__PAGE]),
+                         i == 0 ? &five : &own);
+        ck_assert_int_eq(test_hand(&b, bytes), TIDE_OK);
+        free(plain.data);
+    }
+    test_text_is(b.db, "5 text name|6 text name|own text -",
+                 "SELECT r.key, typeof(r.key), t.name FROM tidemark_item_rows r JOIN item t ON "
+                 "t.id = r.row ORDER BY 1");
+}
+END_TEST
+
 /* ---- stamps ------------------------------------------------------------------------------------- */
 
 #define MARK (TEST_START + 100)
@@ -1259,6 +1286,7 @@ int main(void)
     tcase_add_checked_fixture(test, set_up, tear_down);
     tcase_add_loop_test(test, every_kind_in_every_state, 0, STATES);
     tcase_add_loop_test(test, every_field_of_every_type, TIDE__HELLO, TIDE__NEWS + 1);
+    tcase_add_test(test, a_key_is_recorded_as_it_is_stored);
     tcase_add_test(test, every_range);
     tcase_add_test(test, every_epoch);
     tcase_add_test(test, every_head_life_and_level);
