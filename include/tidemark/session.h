@@ -61,13 +61,13 @@ TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
 
 /* Takes in one message. TIDE_OK, also for one that is late, repeated or does not join on.
  * TIDE_EPROTO, TIDE_ELIMIT: not a message; TIDE_ELIBRARY: a peer of another library, with our own
- * device id, or another peer than before; TIDE_EMODEL: its model has other columns, or it sends what
- * nobody asked for; TIDE_ECLOCK;
- * TIDE_ECONSTRAINT: a foreign key fails at commit (rows that the table refuses are parked, see
- * tidemark/sync.h); the errors of SQLite and of the marks. After an error nothing of the message is
- * applied, no mark has moved, and the session is over: it answers TIDE_ECLOSED from then on.
- * One case alone is softer: when the rows are in and the marks could not be written, the answer is
- * the marks' error, and the rows will be read again, which changes nothing. */
+ * device id, or another peer than before; TIDE_EMODEL: its model has other columns, or it sends
+ * what nobody asked for; TIDE_ECLOCK; TIDE_ECONSTRAINT: a foreign key fails at commit (rows that
+ * the table refuses are parked, see tidemark/sync.h); the errors of SQLite and of the marks. After
+ * an error nothing of the message is applied, no mark has moved, and the session is over: it
+ * answers TIDE_ECLOSED from then on. One case alone is softer: when the rows are in and the marks,
+ * or what is noted after them, could not be written, the answer is that error. Of the marks some
+ * may have moved over the rows; others will be read again, which changes nothing. */
 TIDE_API int tide_session_receive(tide_session *session, const void *bytes, size_t size);
 
 /* Gives the next message to send. *bytes is valid until the next call on the session.
