@@ -193,9 +193,9 @@ START_TEST(pages_of_both_at_once_are_not_one_following)
     while (test_carry(&twin, &beside))
         ;
     test_entries_are(&b, "o x");
-    for (int i = 0; i < 8; i++) {
-        (void)test_carry(&beside, &twin);
-        (void)test_carry(&twin, &beside);
+    for (bool moved = true; moved;) {
+        moved = test_carry(&beside, &twin);
+        moved = test_carry(&twin, &beside) || moved;
     }
     test_entries_are(&b, "o t x");
     test_query_is(&b, "2",

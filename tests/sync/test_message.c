@@ -497,8 +497,8 @@ START_TEST(the_bytes_are_these)
     }
     question.wants[0] =
         (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false,
-                     0,           TIDE_TIME_NONE, TIDE_TIME_NONE};
-    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1, 7, 9};
+                     0,           TIDE_TIME_NONE, TIDE_TIME_NONE, 0};
+    question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1, 7, 9, 0};
     tide__packer(&buffer, &packer);
     tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000), 11);
     tide__pack_question(&packer, &question);
