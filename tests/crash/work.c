@@ -41,7 +41,8 @@ static _Noreturn void give_up(const char *what, int rc)
 static void acknowledge(const char *name, int64_t value)
 {
     char line[128];
-    int length = snprintf(line, sizeof line, "%s %lld\n", name, (long long)value);
+    /* It begins anew, because a kill in the middle of a write leaves half a line. */
+    int length = snprintf(line, sizeof line, "\n%s %lld\n", name, (long long)value);
     if (write(acknowledgements, line, (size_t)length) != length) {
         give_up(RECORDING_MARKS, TIDE_EIO);
     }
