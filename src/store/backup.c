@@ -187,6 +187,7 @@ typedef struct copying {
     const char *temporary;
     const tide__commit *commit;
     tide__builder *builder; /* from the first mark on */
+    bool unwritten;
     tide__detail *detail;
 } copying;
 
@@ -196,19 +197,24 @@ static int put_mark(void *ctx, const void *key, size_t key_length, const void *r
     int rc = c->builder != NULL
                  ? TIDE_OK
                  : tide__builder_begin(c->temporary, &c->commit->identity, &c->builder, c->detail);
-    return rc == TIDE_OK ? tide__builder_put(c->builder, key, key_length, record, length, c->detail)
-                         : rc;
+    if (rc == TIDE_OK) {
+        rc = tide__builder_put(c->builder, key, key_length, record, length, c->detail);
+    }
+    c->unwritten = rc != TIDE_OK;
+    return rc;
 }
 
 int tide__copy_commit(int fd, const char *path, unsigned back, const char *temporary,
-                      tide__commit *commit, tide__detail *detail)
+                      tide__commit *commit, bool *unwritten, tide__detail *detail)
 {
     copying c = {.temporary = temporary, .commit = commit, .detail = detail};
     int rc = tide__file_read(fd, path, back, commit, put_mark, &c, detail);
-    if (rc == TIDE_OK && c.builder == NULL) {
+    bool was_read = rc == TIDE_OK;
+    if (was_read && c.builder == NULL) {
         rc = tide__builder_begin(temporary, &commit->identity, &c.builder, detail);
     }
     rc = tide__builder_end(c.builder, rc, detail);
+    *unwritten = c.unwritten || (was_read && rc != TIDE_OK);
     if (rc != TIDE_OK) {
         (void)unlink(temporary);
     }
@@ -220,9 +226,10 @@ static int put_back(int fd, const char *from, const char *path, char **kept, tid
 {
     tide__place place;
     tide__commit commit;
+    bool unwritten = false;
     int rc = tide__place_begin(&place, path, TIDE__PLACE_KEEP, detail);
     if (rc == TIDE_OK) {
-        rc = tide__copy_commit(fd, from, 0, place.temporary, &commit, detail);
+        rc = tide__copy_commit(fd, from, 0, place.temporary, &commit, &unwritten, detail);
     }
     rc = tide__place_end(&place, rc, detail);
     *kept = place.kept;

@@ -36,9 +36,9 @@ int tide__place_begin(tide__place *place, const char *path, tide__placing how, t
 int tide__place_end(tide__place *place, int answer, tide__detail *detail);
 
 /* Makes the store `temporary` of all marks of one commit of the file behind `fd`. Answers as
- * tide__file_read. */
+ * tide__file_read. *unwritten: the new store could not be written, whatever the commit is like. */
 int tide__copy_commit(int fd, const char *path, unsigned back, const char *temporary,
-                      tide__commit *commit, tide__detail *detail);
+                      tide__commit *commit, bool *unwritten, tide__detail *detail);
 
 /* Opens a store for reading alone, one that nobody has open. */
 int tide__open_at_rest(const char *path, int *fd, tide__detail *detail);

@@ -45,6 +45,8 @@ typedef struct repair {
     size_t bytes_used, bytes_room;
     found *marks;
     size_t count, room;
+    bool unwritten; /* it is the new store that failed: another way to read will not help */
+    int unread;     /* why a page could not be read: errno, or 0 */
 } repair;
 
 static void tell(const repair *r, int code, const tide__detail *line)
@@ -156,8 +158,10 @@ static int take_pages(repair *r)
     for (uint64_t number = 2; rc == TIDE_OK && number < end; number++) {
         size_t got = 0;
         bool is_free = r->free_pages != NULL && (r->free_pages[number / 8] & 1u << number % 8) != 0;
-        if (!is_free && tide__page_read(r->fd, number, page, sizeof page, &got) == 0 &&
-            got == sizeof page) {
+        int native = is_free ? 0 : tide__page_read(r->fd, number, page, sizeof page, &got);
+        if (native != 0) {
+            r->unread = native;
+        } else if (got == sizeof page) {
             rc = take_page(r, page);
         }
     }
@@ -226,6 +230,9 @@ static int complete_identity(repair *r)
 {
     tide__detail line;
     if (uuid_is_null(r->identity.store_id)) {
+        if (r->count == 0 && r->unread != 0) { /* which may be a store all the same */
+            return tide__fail_errno(r->detail, r->unread, r->path);
+        }
         if (r->count == 0) {
             return tide__fail(r->detail, TIDE_EFORMAT, "%s: nothing in it looks like a store",
                               r->path);
@@ -296,16 +303,17 @@ static int from_pages(repair *r, const char *temporary)
 
 /* ---- from a whole commit ------------------------------------------------------------------------ */
 
-static bool next_way(int rc)
+static bool next_way(const repair *r, int rc)
 {
-    return rc == TIDE_ECORRUPT || rc == TIDE_EFORMAT || rc == TIDE_EIO || rc == TIDE_ABSENT;
+    return !r->unwritten &&
+           (rc == TIDE_ECORRUPT || rc == TIDE_EFORMAT || rc == TIDE_EIO || rc == TIDE_ABSENT);
 }
 
 static int from_commit(repair *r, unsigned back, const char *temporary)
 {
     tide__commit commit;
     tide__detail line;
-    int rc = tide__copy_commit(r->fd, r->path, back, temporary, &commit, r->detail);
+    int rc = tide__copy_commit(r->fd, r->path, back, temporary, &commit, &r->unwritten, r->detail);
     if (back == 0) {
         r->result.recorded = commit.alone ? TIDE_MARKS_UNKNOWN : commit.marks;
     }
@@ -336,10 +344,10 @@ static int rescue(repair *r, const char *to)
     int rc = tide__place_begin(&place, to, TIDE__PLACE_NEW, r->detail);
     if (rc == TIDE_OK) {
         rc = from_commit(r, 0, place.temporary);
-        if (next_way(rc)) {
+        if (next_way(r, rc)) {
             rc = from_commit(r, 1, place.temporary);
         }
-        if (next_way(rc)) {
+        if (next_way(r, rc)) {
             rc = from_pages(r, place.temporary);
         }
     }
@@ -361,7 +369,7 @@ int tide_repair(const char *path, const char *to, tide_notice_fn *notice, void *
     if (rc == TIDE_OK) {
         bool told = false; /* whatever it is, there are other ways to read the file */
         rc = tide__examine(r.fd, path, notice, ctx, &told, &detail);
-        rc = rc == TIDE_OK || next_way(rc) ? rescue(&r, to) : rc;
+        rc = rc == TIDE_OK || next_way(&r, rc) ? rescue(&r, to) : rc;
         close(r.fd);
     }
     if (rc == TIDE_OK) {
