@@ -23,12 +23,12 @@
 #define MARKS 40
 #define NEW_MARK ".new-"
 
-/* SQLite calls it damage when the disk cannot read a page, and says of most locks that they are
- * held; what it cannot open for writing it opens for reading. */
+/* SQLite calls it damage when the disk cannot read a page, or its check has no memory for one, and
+ * says of most locks that they are held; what it cannot open for writing it opens for reading. */
 static bool is_documented(int rc)
 {
     return rc == TIDE_ENOMEM || rc == TIDE_EIO || rc == TIDE_ENOSPC || rc == TIDE_EUNKNOWN ||
-           (rc == TIDE_ECORRUPT && calls_failed("read", 0)) ||
+           (rc == TIDE_ECORRUPT && (calls_failed("read", 0) || calls_failed("memory", 0))) ||
            (rc == TIDE_EACCES && calls_failed("open", 0)) ||
            ((rc == TIDE_EBUSY || rc == TIDE_ESQL) && calls_failed("lock", 0));
 }
