@@ -143,10 +143,11 @@ static int check_rows(copying *c, const char *path)
     }
     while (rc == TIDE_OK && (rc = tide__sql_step(statement, &c->detail)) == TIDE_OK) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
-        if (text == NULL || strcmp(text, "ok") != 0) {
+        if (text == NULL) { /* a line is never NULL: there was no memory for it */
+            rc = TIDE_ENOMEM;
+        } else if (strcmp(text, "ok") != 0) {
             faulty = true;
-            hear(c, tide__fail(&line, TIDE_ECORRUPT, "%s: %s", path, text == NULL ? "?" : text),
-                 line.text);
+            hear(c, tide__fail(&line, TIDE_ECORRUPT, "%s: %s", path, text), line.text);
         }
     }
     (void)sqlite3_finalize(statement);
