@@ -199,6 +199,13 @@ START_TEST(sweeping_goes_on_to_those_behind)
 }
 END_TEST
 
+/* What it writes next is newer than what anybody has written, in the same millisecond too. */
+static void writes_last(const test_device *device)
+{
+    test_device_sql(device, "UPDATE tidemark_state SET floor = (strftime('%s', 'now') + 2) * "
+                            "1000000000");
+}
+
 /* B's page with its own x is under way when A deletes x. B hears of that, and A that it did, by
  * messages that overtake the page; so A forgets the deletion. */
 static void page_from_before_a_pruning(bool asked_again)
@@ -215,6 +222,7 @@ static void page_from_before_a_pruning(bool asked_again)
     ck_assert(carry(&a, &b));
     ck_assert(carry(&b, &a));
     ck_assert(test_device_says(&b, page, &size));
+    writes_last(&a);
     test_device_sql(&a, "DELETE FROM tags");
     ck_assert(carry(&a, &b));
     test_query_is(&b, "0", tags);
@@ -255,6 +263,7 @@ START_TEST(what_is_parked_does_not_outlast_the_deletion)
     test_device_sql(&b, "UPDATE tags SET name = 'taken' WHERE uuid = 'x'");
     talk(&a, &b);
     test_query_is(&a, "x", "SELECT key AS it FROM tidemark_parked");
+    writes_last(&a);
     test_device_sql(&a, "DELETE FROM tags WHERE uuid = 'x'");
     tide_session_notify(a.session);
     talk_on(&a, &b);
@@ -275,6 +284,7 @@ START_TEST(what_is_parked_and_newer_outlasts_the_deletion)
     test_device_sql(&a, "INSERT INTO tags (uuid, name) VALUES ('x', 'of A'), ('y', 'taken')");
     meet(&a, &b);
     test_device_sql(&a, "DELETE FROM tags WHERE uuid = 'x'");
+    writes_last(&b);
     test_device_sql(&b, "UPDATE tags SET name = 'taken' WHERE uuid = 'x'");
     talk(&a, &b);
     test_hang_up(&a, &b);
