@@ -1,9 +1,9 @@
 /* device.h - small numbers for devices and for followings of their feeds.
  *
  * tidemark_devices gives each device that appears in a version a number, and each following of a
- * feed (following.h: a device and the life in which it began) that rows came from another; 0 is
- * ourselves. The devices last met are kept in memory, and no more of them, because a peer names as
- * many as it likes.
+ * feed (following.h: a device and the life in which it began, or a number above) that rows came
+ * from another; 0 is ourselves. The devices last met are kept in memory, and no more of them,
+ * because a peer names as many as it likes.
  */
 #ifndef TIDEMARK_SYNC_DEVICE_H
 #define TIDEMARK_SYNC_DEVICE_H
@@ -13,7 +13,8 @@
 typedef struct tide__device {
     sqlite3_int64 id;
     uuid_t uuid;
-    tide_time life; /* in which we began to follow it; 0: the maker of versions, not a feed */
+    tide_time life; /* in which we began to follow it, or a number above where there was one
+                       already; 0: the maker of versions, not a feed */
 } tide__device;
 
 #define TIDE__DEVICES_KEPT 256

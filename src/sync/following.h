@@ -4,7 +4,8 @@
  * rows of the page, and named in the next question, so that the peer can tell whether what we took
  * is part of its history, or of one that it has lost or that lives on in a copy. As long as it is,
  * that is one following, and the rows we take have its number as their source; so a sweep may say
- * of a row: it came from this very feed. Otherwise the next page begins another one.
+ * of a row: it came from this very feed. Otherwise the next page begins another one, with a number
+ * that no row of the resource has yet: one that began in the same life may have gone on into a copy's.
  */
 #ifndef TIDEMARK_SYNC_FOLLOWING_H
 #define TIDEMARK_SYNC_FOLLOWING_H

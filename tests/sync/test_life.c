@@ -127,6 +127,36 @@ START_TEST(what_came_from_a_copy_is_not_swept)
 }
 END_TEST
 
+/* The same, but the original has lived in one life throughout, so B begins anew to follow it in the
+ * life in which it began before. The tag makes the copy begin its feed anew. */
+START_TEST(nor_where_the_original_lived_on)
+{
+    uuid_t peer;
+
+    test_entry_add(&a, "x");
+    test_entry_add(&a, "gone");
+    meet(&a, &b);
+    test_shell("cp -r A T");
+    test_device_open(&twin, "T", 1, NULL);
+    test_device_sql(&a, "INSERT INTO tags (uuid, name) VALUES ('o', 'of the original')");
+    meet(&b, &a);
+    test_entry_add(&twin, "t");
+    meet(&b, &twin);
+    test_entries_are(&b, "gone t x");
+    test_uuid(peer, 2);
+    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&a), peer), TIDE_OK);
+    test_entry_delete(&a, "gone");
+    ck_assert_uint_eq(test_prune(&a), 1);
+    test_device_greet(&a, &b);
+    test_device_greet(&b, &a);
+    tide_session_pause(a.session); /* it does not hear of t before it is read */
+    while (test_carry(&b, &a) || test_carry(&a, &b))
+        ;
+    test_entries_are(&b, "t x");
+    test_hang_up(&a, &b);
+}
+END_TEST
+
 /* B has all of the original. The copy, which B has never met, reads B in full: what B has seen of
  * the original after the copy was made says nothing about what the copy has made. */
 START_TEST(what_a_copy_has_made_is_not_swept)
@@ -217,6 +247,7 @@ int main(void)
     tcase_add_test(test, a_thousand_lives_are_kept);
     tcase_add_test(test, a_life_too_long_ago_is_no_lost_one);
     tcase_add_test(test, what_came_from_a_copy_is_not_swept);
+    tcase_add_test(test, nor_where_the_original_lived_on);
     tcase_add_test(test, what_a_copy_has_made_is_not_swept);
     tcase_add_test(test, rows_of_a_copy_are_not_left_out);
     tcase_add_test(test, pages_of_both_at_once_are_not_one_following);
