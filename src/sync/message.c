@@ -165,6 +165,21 @@ static bool get_resource(const msgpack_object *o, tide__name *out)
     return true;
 }
 
+/* Whether no two items of a list, whose first fields are resources, name the same. */
+static bool each_once(const msgpack_object_array *list)
+{
+    for (size_t i = 1; i < list->size; i++) {
+        const msgpack_object_str *name = &list->ptr[i].via.array.ptr[0].via.str;
+        for (size_t j = 0; j < i; j++) {
+            const msgpack_object_str *earlier = &list->ptr[j].via.array.ptr[0].via.str;
+            if (name->size == earlier->size && memcmp(name->ptr, earlier->ptr, name->size) == 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* ---- bodies ------------------------------------------------------------------------------------- */
 
 static bool get_question(const msgpack_object *o, tide__question *out)
@@ -197,7 +212,7 @@ static bool get_question(const msgpack_object *o, tide__question *out)
             return false;
         }
     }
-    return true;
+    return each_once(wants);
 }
 
 static bool get_offers(const msgpack_object *o, tide__message *out)
@@ -222,7 +237,7 @@ static bool get_offers(const msgpack_object *o, tide__message *out)
         }
         out->offers[i].columns = columns;
     }
-    return true;
+    return each_once(models);
 }
 
 /* A time that must be there. */
@@ -291,7 +306,7 @@ static bool get_ranges(const msgpack_object *o, tide__message *out)
             return false;
         }
     }
-    return true;
+    return each_once(ranges);
 }
 
 static bool get_body(const msgpack_object_array *fields, tide__message *out)

@@ -208,9 +208,15 @@ static void pack_row(msgpack_packer *p, fuzz_input *input, unsigned values)
     }
 }
 
-static void pack_any_range(msgpack_packer *p, fuzz_input *input)
+/* A resource; the second of a list is another, as it may stand there only once. */
+static uint32_t any_resource(fuzz_input *input, size_t place, uint32_t first)
 {
     uint32_t which = fuzz_below(input, RESOURCES);
+    return place == 0 ? which : RESOURCES - 1 - first;
+}
+
+static void pack_any_range(msgpack_packer *p, fuzz_input *input, uint32_t which)
+{
     uint32_t extra = fuzz_below(input, 128); /* the seldom said things, a bit each */
     tide_time after = any_time(input, question.after[which]);
     tide__range range = {.resource = {resources[which], strlen(resources[which])},
@@ -249,9 +255,11 @@ static void pack_any_question(msgpack_packer *p, fuzz_input *input)
                             .bytes = 1 + (uint32_t)fuzz_number(input, 2),
                             .health = fuzz_below(input, 8) == 7,
                             .wanting = fuzz_below(input, 8) != 7};
-    asked.count = asked.wanting ? fuzz_below(input, 4) : 0;
+    uint32_t first = 0;
+    asked.count = asked.wanting ? fuzz_below(input, RESOURCES + 1) : 0;
     for (size_t i = 0; i < asked.count; i++) {
-        uint32_t which = fuzz_below(input, RESOURCES);
+        uint32_t which = any_resource(input, i, first);
+        first = which;
         asked.wants[i] = (tide__want){.resource = {resources[which], strlen(resources[which])},
                                       .after = any_time(input, TEST_START),
                                       .generation = TIDE_TIME_NONE,
@@ -293,10 +301,12 @@ static void pack_page(msgpack_packer *p, fuzz_input *input)
     (void)msgpack_pack_int64(p, chance == 15 ? 1 : us.said);
     (void)msgpack_pack_uint32(p, question.number + (chance == 14));
     (void)msgpack_pack_uint32(p, chance >= 12 && chance <= 13 ? chance - 11 : 0);
-    uint32_t ranges = fuzz_below(input, 4);
+    uint32_t ranges = fuzz_below(input, RESOURCES + 1);
+    uint32_t which = 0;
     (void)msgpack_pack_array(p, ranges);
-    while (ranges-- > 0) {
-        pack_any_range(p, input);
+    for (uint32_t i = 0; i < ranges; i++) {
+        which = any_resource(input, i, which);
+        pack_any_range(p, input, which);
     }
     tide__pack_bool(p, fuzz_below(input, 4) != 3);
 }

@@ -189,7 +189,7 @@ static const char *const good[] = {
     "[1 3 LIB DEV 3 5 6 [['item' ['uuid' 'name']]] [0 500 262144 0 [['item' nil nil nil false 0 nil nil]]]]",
     "[1 3 LIB DEV 3 -5 6 [[STR64 []]] [4294967295 65536 67108864 0 []]]",
     "[2 3 LIB DEV 3 0 6 [0 1 1 0 []]]",
-    "[2 3 LIB DEV 3 9223372036854775807 6 [0 1 1 0 [['item' 7 8 nil false 0 5 0] ['item' -9223372036854775807 nil nil false 0 nil nil]]]]",
+    "[2 3 LIB DEV 3 9223372036854775807 6 [0 1 1 0 [['item' 7 8 nil false 0 5 0] ['other' -9223372036854775807 nil nil false 0 nil nil]]]]",
     "[3 3 LIB DEV 3 5 6 9 0 0 [] true]",
     "[3 3 LIB DEV 3 5 6 9 0 0 [['item' nil nil [] nil false 9 true [] false nil]] false]",
     "[3 3 LIB DEV 3 5 6 9 0 0 [['item' 7 7 [] nil false 9 true [] false nil]] true]",
@@ -274,6 +274,12 @@ static const char *const bad[] = {
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' 'x' nil nil false 0 nil nil]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' 1.5f nil nil false 0 nil nil]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' -9223372036854775808 nil nil false 0 nil nil]]]]",
+    /* a resource twice */
+    "[1 3 LIB DEV 3 5 6 [['a' []] ['b' []] ['a' []]] [0 1 1 0 []]]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['a' 1 2 nil false 0 5 0] ['b' 1 2 nil false 0 5 0] "
+    "['b' 3 2 nil false 0 5 0]]]]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['a' 1 2 [] nil false 9 true [] false nil] "
+    "['a' 2 3 [] nil false 9 true [] false nil]] true]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil 9223372036854775808 nil false 0 nil nil]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0 5 nil]]]]", /* one without the other */
@@ -495,9 +501,9 @@ START_TEST(the_bytes_are_these)
         library[i] = (unsigned char)i;
         from[i] = (unsigned char)(16 + i);
     }
-    question.wants[0] =
-        (tide__want){{"item", 4}, TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE, false,
-                     0,           TIDE_TIME_NONE, TIDE_TIME_NONE, 0};
+    question.wants[0] = (tide__want){{"item", 4},    TIDE_TIME_NONE, TIDE_TIME_NONE,
+                                     TIDE_TIME_NONE, false,          0,
+                                     TIDE_TIME_NONE, TIDE_TIME_NONE, 0};
     question.wants[1] = (tide__want){{"p", 1}, 127, -1, 6, true, 1, 7, 9, 0};
     tide__packer(&buffer, &packer);
     tide__pack_head(&packer, TIDE__WANT, 1, library, from, 42, INT64_C(0x17a605dfb22c0000), 11);
@@ -511,7 +517,7 @@ END_TEST
 
 /* ---- limits ------------------------------------------------------------------------------------- */
 
-/* `count` copies of `item` inside head and tail. */
+/* `count` copies of `item` inside head and tail, with their numbers in place of "##". */
 static int decode_many(const char *head, const char *item, size_t count, const char *tail)
 {
     size_t size = strlen(head) + count * (strlen(item) + 1) + strlen(tail) + 1;
@@ -521,8 +527,16 @@ static int decode_many(const char *head, const char *item, size_t count, const c
 
     test_require(text != NULL);
     end += sprintf(end, "%s", head);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        char *number;
+
         end += sprintf(end, "%s ", item);
+        number = strstr(end - strlen(item) - 1, "##");
+        if (number != NULL) {
+            number[0] = (char)('0' + i / 10);
+            number[1] = (char)('0' + i % 10);
+        }
+    }
     sprintf(end, "%s", tail);
     rc = decode_words(text);
     free(text);
@@ -535,11 +549,11 @@ START_TEST(counts_have_limits)
         const char *head, *item, *tail;
         size_t most;
     } lists[] = {
-        {"[2 3 LIB DEV 3 5 6 [0 1 1 0 [", "['item' nil nil nil false 0 nil nil]", "]]]",
+        {"[2 3 LIB DEV 3 5 6 [0 1 1 0 [", "['i##' nil nil nil false 0 nil nil]", "]]]",
          TIDE_MODELS_MAX},
-        {"[1 3 LIB DEV 3 5 6 [", "['item' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
+        {"[1 3 LIB DEV 3 5 6 [", "['i##' []]", "] [0 1 1 0 []]]", TIDE_MODELS_MAX},
         {"[1 3 LIB DEV 3 5 6 [['item' [", "'c'", "]]] [0 1 1 0 []]]", TIDE_COLUMNS_MAX + 1},
-        {"[3 3 LIB DEV 3 5 6 9 0 0 [", "['item' 1 2 [] nil false 9 true [] false nil]", "] true]",
+        {"[3 3 LIB DEV 3 5 6 9 0 0 [", "['i##' 1 2 [] nil false 9 true [] false nil]", "] true]",
          TIDE_MODELS_MAX},
     };
 
