@@ -61,7 +61,6 @@ struct tide_session {
     bool asked;            /* it is under way, and an answer is awaited */
     tide_time asked_epoch; /* of our feed then: marks of another are gone */
     uint32_t number;       /* of our question; the same when repeated, a new one after an answer */
-    tide__question mine;   /* it, as it was last asked */
     bool news;             /* the peer shall hear that there are new rows */
     bool news_sent;        /* it was told, and has asked nothing since */
     int64_t now_ns;
@@ -70,8 +69,9 @@ struct tide_session {
 
     bool questioned; /* `question` is of the peer's session */
     bool answer;     /* and is due an answer */
-    kept_question question;
     bool peer_complete;
+    kept_question question;
+    tide__question mine; /* our question, as it was last asked */
 
     /* Another session of the peer that has said HELLO: a new one, or a late word of one that we
      * never met. It takes the place of the one we talk with when it answers us. */

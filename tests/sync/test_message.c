@@ -276,10 +276,8 @@ static const char *const bad[] = {
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' -9223372036854775808 nil nil false 0 nil nil]]]]",
     /* a resource twice */
     "[1 3 LIB DEV 3 5 6 [['a' []] ['b' []] ['a' []]] [0 1 1 0 []]]",
-    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['a' 1 2 nil false 0 5 0] ['b' 1 2 nil false 0 5 0] "
-    "['b' 3 2 nil false 0 5 0]]]]",
-    "[3 3 LIB DEV 3 5 6 9 0 0 [['a' 1 2 [] nil false 9 true [] false nil] "
-    "['a' 2 3 [] nil false 9 true [] false nil]] true]",
+    "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['a' 1 2 nil false 0 5 0] ['b' 1 2 nil false 0 5 0] ['b' 3 2 nil false 0 5 0]]]]",
+    "[3 3 LIB DEV 3 5 6 9 0 0 [['a' 1 2 [] nil false 9 true [] false nil] ['a' 2 3 [] nil false 9 true [] false nil]] true]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil 9223372036854775808 nil false 0 nil nil]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0]]]]",
     "[2 3 LIB DEV 3 5 6 [0 1 1 0 [['item' nil nil nil false 0 5 nil]]]]", /* one without the other */
