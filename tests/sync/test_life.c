@@ -34,6 +34,17 @@ static void tear_down(void)
         test_device_close(&twin);
 }
 
+/* It forgets a deletion that the other has not heard of. */
+static void forget_gone(test_device *device, const test_device *other)
+{
+    uuid_t peer;
+
+    test_uuid(peer, other->number);
+    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(device), peer), TIDE_OK);
+    test_entry_delete(device, "gone");
+    ck_assert_uint_eq(test_prune(device), 1);
+}
+
 #define LIVES "SELECT count(DISTINCT life) AS it FROM tidemark_lives"
 
 START_TEST(an_opening_begins_a_life_and_keeps_the_last_if_it_was_shown)
@@ -103,8 +114,6 @@ END_TEST
  * forgotten a deletion that B has not heard of: t is in another life, and stays. */
 START_TEST(what_came_from_a_copy_is_not_swept)
 {
-    uuid_t peer;
-
     test_entry_add(&a, "x");
     test_entry_add(&a, "gone");
     meet(&a, &b);
@@ -112,10 +121,7 @@ START_TEST(what_came_from_a_copy_is_not_swept)
     test_entry_add(&twin, "t");
     meet(&b, &twin);
     test_entries_are(&b, "gone t x");
-    test_uuid(peer, 2);
-    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&a), peer), TIDE_OK);
-    test_entry_delete(&a, "gone");
-    ck_assert_uint_eq(test_prune(&a), 1);
+    forget_gone(&a, &b);
     meet(&b, &a);
     test_query_is(&b, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
     for (int i = 0; i < 2; i++) {
@@ -131,8 +137,6 @@ END_TEST
  * life in which it began before. The tag makes the copy begin its feed anew. */
 START_TEST(nor_where_the_original_lived_on)
 {
-    uuid_t peer;
-
     test_entry_add(&a, "x");
     test_entry_add(&a, "gone");
     meet(&a, &b);
@@ -143,10 +147,7 @@ START_TEST(nor_where_the_original_lived_on)
     test_entry_add(&twin, "t");
     meet(&b, &twin);
     test_entries_are(&b, "gone t x");
-    test_uuid(peer, 2);
-    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&a), peer), TIDE_OK);
-    test_entry_delete(&a, "gone");
-    ck_assert_uint_eq(test_prune(&a), 1);
+    forget_gone(&a, &b);
     test_device_greet(&a, &b);
     test_device_greet(&b, &a);
     tide_session_pause(a.session); /* it does not hear of t before it is read */
@@ -161,8 +162,6 @@ END_TEST
  * the original after the copy was made says nothing about what the copy has made. */
 START_TEST(what_a_copy_has_made_is_not_swept)
 {
-    uuid_t peer;
-
     test_entry_add(&a, "x");
     test_entry_add(&b, "gone");
     meet(&a, &b);
@@ -170,10 +169,7 @@ START_TEST(what_a_copy_has_made_is_not_swept)
     test_entry_add(&twin, "t");
     test_entry_add(&a, "later");
     meet(&a, &b);
-    test_uuid(peer, 1);
-    ck_assert_int_eq(tide_sync_remove_peer(test_device_sync(&b), peer), TIDE_OK);
-    test_entry_delete(&b, "gone");
-    ck_assert_uint_eq(test_prune(&b), 1);
+    forget_gone(&b, &a);
     meet(&twin, &b);
     test_query_is(&twin, "1", "SELECT count(*) AS it FROM entries WHERE uuid = 't'");
     meet(&twin, &b);
