@@ -66,8 +66,8 @@ TIDE_API void tide_session_close(tide_session *session); /* NULL is allowed */
  * the table refuses are parked, see tidemark/sync.h); the errors of SQLite and of the marks. After
  * an error nothing of the message is applied, no mark has moved, and the session is over: it
  * answers TIDE_ECLOSED from then on. One case alone is softer: when the rows are in and the marks,
- * or what is noted after them, could not be written, the answer is that error. Of the marks some
- * may have moved over the rows; others will be read again, which changes nothing. */
+ * or what is noted after them, could not be written, the answer is that error. Some marks may
+ * have moved over these rows; the rows of the others will be read again, which changes nothing. */
 TIDE_API int tide_session_receive(tide_session *session, const void *bytes, size_t size);
 
 /* Gives the next message to send. *bytes is valid until the next call on the session.

@@ -29,11 +29,11 @@
  * once, RAISE(ABORT), RAISE(FAIL) or RAISE(IGNORE) of a trigger of yours), or that belongs to
  * another device (tidemark/model.h), is parked: kept in the database, in the version that is
  * largest, and tried again when other rows have arrived and when a round of a session ends. It goes
- * when a newer version is applied, or when what is here is as new. Until it fits it is in no table
- * of yours and is not passed on. Two rows that swapped their UNIQUE values wait for each other
- * until one is changed again. What fails only at commit cannot be blamed on a row: a foreign key
- * that is DEFERRED and still violated after a page, and RAISE(ROLLBACK). Then the session ends with
- * TIDE_ECONSTRAINT, its mark before the page, and so will the next.
+ * when a newer version is applied, when what is here is as new, or with a newer deletion that is
+ * pruned. Until it fits it is in no table of yours and is not passed on. Two rows that swapped their
+ * UNIQUE values wait for each other until one is changed again. What fails only at commit cannot be
+ * blamed on a row: a foreign key that is DEFERRED and still violated after a page, and RAISE(ROLLBACK).
+ * Then the session ends with TIDE_ECONSTRAINT, its mark before the page, and so will the next.
  *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database
@@ -182,9 +182,10 @@ TIDE_API int tide_sync_peers(tide_sync *sync, tide_peer_fn *fn, void *ctx);
  * TIDE_OK; TIDE_ABSENT: it was not registered. */
 TIDE_API int tide_sync_remove_peer(tide_sync *sync, const uuid_t peer);
 
-/* Forgets deletions that every registered peer has acknowledged, in one transaction, durable on
- * return; with no peer registered, all. *pruned (may be NULL) is how many. Nothing while the engine
- * recovers. TIDE_OK, also when there was none; TIDE_EINVAL: not attached to marks. */
+/* Forgets deletions that every registered peer has acknowledged, and parked rows that are older
+ * than they, in one transaction, durable on return; with no peer registered, all. *pruned (may be
+ * NULL) is how many. Nothing while the engine recovers. TIDE_OK, also when there was none;
+ * TIDE_EINVAL: not attached to marks. */
 TIDE_API int tide_sync_prune(tide_sync *sync, uint64_t *pruned);
 
 /* ---- models ------------------------------------------------------------------------------------- */
