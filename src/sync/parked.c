@@ -268,6 +268,21 @@ int tide__parked_write(tide__apply *apply, tide__model *m, const tide_change *ch
     return rc == TIDE_OK ? forget(apply, m, change) : rc;
 }
 
+/* The end of the savepoint of a row. One that was refused leaves nothing, the numbers of devices
+ * that it was given neither. */
+static int end_guard(tide_sync *sync, int answer)
+{
+    int rc = TIDE_OK;
+    if (answer < 0) {
+        tide__devices_forget(sync);
+        rc = run(sync, TIDE__PARKED_BACK);
+    }
+    if (rc == TIDE_OK) {
+        rc = run(sync, TIDE__PARKED_UNMARK);
+    }
+    return rc == TIDE_OK ? answer : rc;
+}
+
 /* The same in a savepoint, so that a refused row leaves nothing. */
 static int write_guarded(tide__apply *apply, tide__model *m, const tide_change *change)
 {
@@ -280,11 +295,7 @@ static int write_guarded(tide__apply *apply, tide__model *m, const tide_change *
     if (answer < 0 && (!tide__apply_refused(answer) || transaction_is_gone(sync))) {
         return answer;
     }
-    rc = answer < 0 ? run(sync, TIDE__PARKED_BACK) : TIDE_OK;
-    if (rc == TIDE_OK) {
-        rc = run(sync, TIDE__PARKED_UNMARK);
-    }
-    return rc == TIDE_OK ? answer : rc;
+    return end_guard(sync, answer);
 }
 
 int tide__parked_apply(tide__apply *apply, tide__model *m, const tide_change *change,
@@ -427,11 +438,7 @@ static int write_waiting(tide__apply *apply, waiting *w, reason *why)
         answer = TIDE_ECONSTRAINT;
         *why = (reason){answer, "FOREIGN KEY constraint, checked at commit"};
     }
-    rc = answer < 0 ? run(sync, TIDE__PARKED_BACK) : TIDE_OK;
-    if (rc == TIDE_OK) {
-        rc = run(sync, TIDE__PARKED_UNMARK);
-    }
-    return rc == TIDE_OK ? answer : rc;
+    return end_guard(sync, answer);
 }
 
 static int keep(tide_sync *sync, sqlite3_int64 id, const reason *why)
