@@ -30,10 +30,11 @@
  * another device (tidemark/model.h), is parked: kept in the database, in the version that is
  * largest, and tried again when other rows have arrived and when a round of a session ends. It goes
  * when a newer version is applied, when what is here is as new, or with a newer deletion that is
- * pruned. Until it fits it is in no table of yours and is not passed on. Two rows that swapped their
- * UNIQUE values wait for each other until one is changed again. What fails only at commit cannot be
- * blamed on a row: a foreign key that is DEFERRED and still violated after a page, and RAISE(ROLLBACK).
- * Then the session ends with TIDE_ECONSTRAINT, its mark before the page, and so will the next.
+ * pruned. Until it fits it is in no table of yours and is not passed on. Two rows that swapped
+ * their UNIQUE values wait for each other until one is changed again. What fails only at commit
+ * cannot be blamed on a row: a foreign key that is DEFERRED and still violated after a page, and
+ * RAISE(ROLLBACK). Then the session ends with TIDE_ECONSTRAINT, its mark before the page, and so
+ * will the next.
  *
  * Threads: one thread at a time for an engine and everything opened on it.
  * Answers besides those listed: TIDE_EINVAL, TIDE_ENOMEM, TIDE_ESQL, TIDE_EBUSY (the database
