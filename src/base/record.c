@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/hex.h"
 
 #define TIME_LENGTH (TIDE_TIME_TEXT - 1)
 #define CHECK_LENGTH 8
@@ -17,9 +18,7 @@ static void put_check(const void *key, size_t key_length, const char *record, si
     uint32_t crc = tide__crc32c(0, key, key_length);
     crc = tide__crc32c(crc, "|", 1);
     crc = tide__crc32c(crc, record, length);
-    for (int i = 0; i < CHECK_LENGTH; i++) {
-        out[i] = "0123456789abcdef"[crc >> (28 - 4 * i) & 0xf];
-    }
+    tide__hex_put(crc, out, CHECK_LENGTH);
 }
 
 size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out[TIDE__RECORD_MAX])
@@ -42,6 +41,15 @@ size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out
     put_check(key->text, key->length, out, at, out + at + 1);
     out[at++] = '|';
     return at + CHECK_LENGTH;
+}
+
+uint32_t tide__record_check(const void *bytes, size_t length)
+{
+    const char *end = (const char *)bytes + length;
+    uint64_t check = 0;
+    return length >= CHECK_LENGTH && tide__hex_get(end - CHECK_LENGTH, CHECK_LENGTH, &check)
+               ? (uint32_t)check
+               : 0;
 }
 
 /* A time in its canonical text and no other. tide_time_parse takes more forms than we write; of

@@ -20,6 +20,9 @@
 /* The record of `mark` under `key`; returns its length. watermark and updated_at must be times. */
 size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out[TIDE__RECORD_MAX]);
 
+/* The check of a record, as a number; 0 of bytes that have none. */
+uint32_t tide__record_check(const void *bytes, size_t length);
+
 /* TIDE_OK; TIDE_ECORRUPT: not a record that tide__record_encode makes for this key. */
 int tide__record_decode(const void *key, size_t key_length, const void *bytes, size_t length,
                         tide_mark *out);

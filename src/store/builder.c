@@ -10,8 +10,10 @@
 #include <tidemark/error.h>
 
 #include "base/key.h"
+#include "base/record.h"
 #include "store/environment.h"
 #include "store/layout.h"
+#include "store/sum.h"
 
 #include "base/alloc.h"
 
@@ -25,6 +27,8 @@ struct tide__builder {
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi marks;
+    MDB_dbi main;
+    uint64_t checks; /* of the marks so far, added up */
     size_t uncommitted;
 };
 
@@ -59,6 +63,9 @@ static int write_identity(tide__builder *b, const tide__identity *identity)
     }
     if (rc == 0) {
         rc = mdb_dbi_open(b->txn, TIDE__DB_META, MDB_CREATE, &meta);
+    }
+    if (rc == 0) {
+        rc = mdb_dbi_open(b->txn, NULL, 0, &b->main);
     }
     if (rc == 0) {
         rc = put_text(b->txn, meta, TIDE__META_FORMAT, TIDE__FORMAT_VERSION,
@@ -101,7 +108,14 @@ int tide__builder_begin(const char *path, const tide__identity *identity, tide__
 
 static int commit(tide__builder *b)
 {
-    int rc = mdb_txn_commit(b->txn);
+    char text[TIDE__SUM_LENGTH];
+    tide__sum sum = {mdb_txn_id(b->txn), b->checks};
+    tide__sum_encode(&sum, text);
+    int rc = put_text(b->txn, b->main, TIDE__SUM_NAME, text, sizeof text);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = mdb_txn_commit(b->txn);
     b->txn = NULL;
     b->uncommitted = 0;
     return rc;
@@ -137,6 +151,7 @@ int tide__builder_put(tide__builder *b, const void *key, size_t key_length, cons
     if (rc == 0) {
         rc = mdb_put(b->txn, b->marks, &name, &value, MDB_APPEND);
     }
+    b->checks += tide__record_check(record, length);
     b->uncommitted++;
     return rc == 0 ? TIDE_OK : failed(b, rc, detail);
 }

@@ -30,6 +30,7 @@ typedef struct tide__environment {
     MDB_env *mdb;
     MDB_dbi marks;
     MDB_dbi meta;
+    MDB_dbi main;
     int fd;
     char *path;
     uint64_t map_bytes;

@@ -40,6 +40,9 @@ int tide__meta_open(tide__environment *environment, tide__detail *detail)
         native = mdb_dbi_open(txn, TIDE__DB_MARKS, 0, &environment->marks);
     }
     if (native == 0) {
+        native = mdb_dbi_open(txn, NULL, 0, &environment->main);
+    }
+    if (native == 0) {
         native = get_text(txn, environment->meta, TIDE__META_FORMAT, format, sizeof format);
     }
     if (native == MDB_NOTFOUND) {

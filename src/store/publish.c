@@ -2,6 +2,7 @@
 #include "store/publish.h"
 
 #include "store/meta.h"
+#include "store/sum.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,9 @@ typedef struct transaction {
     uint64_t number;
     uint64_t known;    /* the commit that `waiting` shows the marks of */
     tide__taken taken; /* this commit included, where it takes marks back */
+    MDB_cursor *marks; /* LMDB closes it with the transaction */
+    uint64_t growth;   /* of the sum of all checks */
+    bool recount;      /* a record that goes does not say what it has added */
     size_t unwritten;  /* marks that waited to be made, and were removed instead */
     bool dirty;
     bool sparing; /* there is no room for all: only what the call is about is published */
@@ -32,30 +36,45 @@ typedef struct transaction {
 
 /* ---- inside a write transaction ----------------------------------------------------------------- */
 
-static int put_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide_mark *mark,
-                    tide__detail *detail)
+/* Puts the cursor on a mark, whose record goes. */
+static int take_out(transaction *t, MDB_val *name)
+{
+    MDB_val old;
+    int rc = mdb_cursor_get(t->marks, name, &old, MDB_SET);
+    if (rc == 0) {
+        t->growth -= tide__record_check(old.mv_data, old.mv_size);
+    }
+    return rc;
+}
+
+static int put_mark(transaction *t, const tide__id *id, tide_mark *mark, tide__detail *detail)
 {
     char record[TIDE__RECORD_MAX];
     tide__key key;
-    const tide__environment *environment = t->core->environment;
     mark->updated_at = t->now;
     tide__key_of(id, &key);
     MDB_val name = {key.length, key.text};
     MDB_val value = {tide__record_encode(&key, mark, record), record};
-    int rc = mdb_put(txn, environment->marks, &name, &value, 0);
+    int rc = take_out(t, &name);
+    if (rc == 0 || rc == MDB_NOTFOUND) {
+        rc = mdb_cursor_put(t->marks, &name, &value, rc == 0 ? MDB_CURRENT : 0);
+    }
+    t->growth += tide__record_check(value.mv_data, value.mv_size);
     t->dirty = true;
-    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, t->core->environment->path);
 }
 
-static int delete_mark(transaction *t, MDB_txn *txn, const tide__id *id, tide__detail *detail)
+static int delete_mark(transaction *t, const tide__id *id, tide__detail *detail)
 {
     tide__key key;
-    const tide__environment *environment = t->core->environment;
     tide__key_of(id, &key);
     MDB_val name = {key.length, key.text};
-    int rc = mdb_del(txn, environment->marks, &name, NULL);
+    int rc = take_out(t, &name);
+    if (rc == 0) {
+        rc = mdb_cursor_del(t->marks, 0);
+    }
     t->dirty = true;
-    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+    return rc == 0 ? TIDE_OK : tide__fail_lmdb(detail, rc, t->core->environment->path);
 }
 
 static int id_to_step(const void *a, const void *b)
@@ -115,7 +134,7 @@ static int publish_one(transaction *t, MDB_txn *txn, tide__waiting *w, tide__det
     } else {
         w->outcome = TIDE__WRITTEN;
         w->result = w->pending.upto;
-        return put_mark(t, txn, id, &w->result, detail);
+        return put_mark(t, id, &w->result, detail);
     }
     return TIDE_OK;
 }
@@ -161,7 +180,7 @@ static int advance_in(transaction *t, MDB_txn *txn, tide__request *r, tide__deta
         tide__advance *steps = &r->steps[i];
         run = tide__run_of(steps, r->step_count - i);
         if (steps->result.watermark != steps->base.watermark) {
-            int rc = put_mark(t, txn, &steps->id, &steps->result, detail);
+            int rc = put_mark(t, &steps->id, &steps->result, detail);
             if (rc != TIDE_OK) {
                 return rc;
             }
@@ -186,28 +205,27 @@ static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *
     if (r->desired == TIDE_TIME_NONE) {
         t->taken.removed = t->number;
     }
-    return r->desired == TIDE_TIME_NONE ? delete_mark(t, txn, r->id, detail)
-                                        : put_mark(t, txn, r->id, &r->result, detail);
+    return r->desired == TIDE_TIME_NONE ? delete_mark(t, r->id, detail)
+                                        : put_mark(t, r->id, &r->result, detail);
 }
 
-static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *detail)
+static int remove_in(transaction *t, tide__request *r, tide__detail *detail)
 {
-    const tide__environment *environment = t->core->environment;
-    MDB_cursor *cursor = NULL;
+    int rc = 0;
+    tide_mark mark;
     tide__key prefix;
     tide__key_of(r->id, &prefix);
     MDB_val key = {TIDE__KEY_PEER_END, prefix.text};
     MDB_val value;
     r->removed = t->unwritten;
-    int rc = mdb_cursor_open(txn, environment->marks, &cursor);
-    if (rc != 0) {
-        return tide__fail_lmdb(detail, rc, environment->path);
-    }
     /* Where a cursor stands after a delete is LMDB's affair: look for the prefix anew each time. */
-    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE)) == 0 &&
+    while ((rc = mdb_cursor_get(t->marks, &key, &value, MDB_SET_RANGE)) == 0 &&
            key.mv_size > TIDE__KEY_PEER_END &&
            memcmp(key.mv_data, prefix.text, TIDE__KEY_PEER_END) == 0) {
-        rc = mdb_cursor_del(cursor, 0);
+        t->recount |= tide__record_decode(key.mv_data, key.mv_size, value.mv_data, value.mv_size,
+                                          &mark) != TIDE_OK;
+        t->growth -= tide__record_check(value.mv_data, value.mv_size);
+        rc = mdb_cursor_del(t->marks, 0);
         if (rc != 0) {
             break;
         }
@@ -216,17 +234,21 @@ static int remove_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detai
         t->taken.back = t->taken.removed = t->number;
         key = (MDB_val){TIDE__KEY_PEER_END, prefix.text};
     }
-    mdb_cursor_close(cursor);
-    return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK : tide__fail_lmdb(detail, rc, environment->path);
+    return rc == 0 || rc == MDB_NOTFOUND ? TIDE_OK
+                                         : tide__fail_lmdb(detail, rc, t->core->environment->path);
 }
 
 /* The body of the transaction. Anything but TIDE_OK aborts it; with nothing to write that is right. */
 static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
 {
     transaction *t = ctx;
-    t->dirty = false;
+    tide__environment *environment = t->core->environment;
+    t->dirty = t->recount = false;
+    t->growth = 0;
     t->number = mdb_txn_id(txn);
-    int rc = tide__taken_read(t->core->environment, txn, &t->taken, detail);
+    int rc = mdb_cursor_open(txn, environment->marks, &t->marks);
+    rc = rc != 0 ? tide__fail_lmdb(detail, rc, environment->path)
+                 : tide__taken_read(environment, txn, &t->taken, detail);
     if (rc == TIDE_OK) {
         rc = publish_waiting(t, txn, detail);
     }
@@ -243,14 +265,17 @@ static int play(MDB_txn *txn, void *ctx, tide__detail *detail)
             rc = set_in(t, txn, r, detail);
             break;
         case TIDE__REMOVE:
-            rc = remove_in(t, txn, r, detail);
+            rc = remove_in(t, r, detail);
             break;
         }
     }
     if (rc == TIDE_OK && t->taken.back == t->number) {
-        rc = tide__taken_write(t->core->environment, txn, &t->taken, detail);
+        rc = tide__taken_write(environment, txn, &t->taken, detail);
     }
-    return rc == TIDE_OK && !t->dirty ? TIDE_STALE : rc;
+    if (rc == TIDE_OK && t->dirty) {
+        return tide__sum_write(environment, txn, t->growth, t->recount, detail);
+    }
+    return rc == TIDE_OK ? TIDE_STALE : rc;
 }
 
 /* ---- a commit ----------------------------------------------------------------------------------- */

@@ -12,9 +12,10 @@
  * takes from the free list is nobody's. A page that is neither is lost, which does no harm:
  * mdb_copy's manual speaks of page leaks.
  * - Each mark decodes, its checksum included.
+ * - The main tree is of this very commit, and the checks of all marks make the sum that it bears:
+ * no page is of an earlier one (sum.h).
  *
- * What cannot be seen: a page that is whole but of an earlier commit, when keys and counts are the
- * same, and another UUID or time in "meta". LMDB keeps no checksums.
+ * What cannot be seen: another UUID or time in "meta". LMDB keeps no checksums.
  *
  * Numbers in the file have the machine's byte order. The metadata's mapsize and address and the
  * padding of pages and trees are not checked: nothing reads them.
@@ -213,9 +214,16 @@ static bool named(tide__bytes key, const char *name)
     return key.length == strlen(name) && memcmp(key.at, name, key.length) == 0;
 }
 
-static int sub_database(tide__walk *w, const tide__node *n)
+/* A record of the main tree. */
+static int main_record(tide__walk *w, uint64_t page, const tide__node *n)
 {
     tide__tree_kind kind = named(n->key, TIDE__DB_MARKS) ? MARKS : META;
+    if (named(n->key, TIDE__SUM_NAME)) {
+        w->summed = true;
+        return n->flags == 0 && tide__sum_decode(n->data.at, n->data.length, &w->sum)
+                   ? TIDE_OK
+                   : tide__walk_fault(w, page, "a damaged sum");
+    }
     if (n->flags != SUB_DATABASE || n->data.length != TREE_BYTES ||
         (kind == META && !named(n->key, TIDE__DB_META))) {
         return no_store(w, "something else in its main tree");
@@ -270,6 +278,7 @@ static int mark(tide__walk *w, uint64_t page, const tide__node *n)
                        (const char *)n->key.at);
         return tide__walk_fault(w, page, what);
     }
+    w->sum.checks -= tide__record_check(n->data.at, n->data.length);
     return w->fn == NULL ? TIDE_OK
                          : w->fn(w->ctx, n->key.at, n->key.length, n->data.at, n->data.length);
 }
@@ -281,7 +290,7 @@ static int record(tide__walk *w, tide__tree *t, uint64_t page, const tide__node 
     case FREE_LIST:
         return free_record(w, t, page, n);
     case MAIN:
-        return sub_database(w, n);
+        return main_record(w, page, n);
     case META:
         return identity(w, page, n);
     case MARKS:
@@ -412,6 +421,7 @@ static int begin(tide__walk *w, const unsigned char *m)
     load_tree(&w->trees[FREE_LIST], m + META_AT_FREE_LIST);
     load_tree(&w->trees[MAIN], m + META_AT_MAIN);
     w->identity = 0;
+    w->summed = false;
     return TIDE_OK;
 }
 
@@ -442,6 +452,23 @@ static void free_room(tide__walk *w)
     w->pages = NULL;
 }
 
+static int walk_marks(tide__walk *w)
+{
+    tide__tree *main = &w->trees[MAIN];
+    tide__tree *marks = &w->trees[MARKS];
+    int rc = TIDE_OK;
+    if (w->summed && !main->faulty && !tide__sum_is_of(&w->sum, w->transaction)) {
+        rc = go_on(w, main, tide__walk_fault(w, main->root, "of an earlier commit"));
+    }
+    if (rc == TIDE_OK) {
+        rc = walk_tree(w, MARKS);
+    }
+    if (rc == TIDE_OK && w->summed && !main->faulty && !marks->faulty && w->sum.checks != 0) {
+        rc = go_on(w, marks, tide__walk_fault(w, marks->root, "marks of an earlier commit"));
+    }
+    return rc;
+}
+
 /* The three trees that a store is made of. */
 static int walk_store(tide__walk *w)
 {
@@ -462,7 +489,7 @@ static int walk_store(tide__walk *w)
                        : tide__walk_fault(w, w->trees[META].root, "damaged identity");
         }
     }
-    return rc == TIDE_OK && w->trees[MARKS].found ? walk_tree(w, MARKS) : rc;
+    return rc == TIDE_OK && w->trees[MARKS].found ? walk_marks(w) : rc;
 }
 
 int tide__walk_commit(tide__walk *w, const unsigned char *m)

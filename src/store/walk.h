@@ -8,6 +8,7 @@
 
 #include "base/key.h"
 #include "store/page.h"
+#include "store/sum.h"
 #include "store/walker.h"
 
 typedef enum tide__tree_kind { FREE_LIST, MAIN, META, MARKS } tide__tree_kind;
@@ -43,6 +44,8 @@ typedef struct tide__walk {
     unsigned char *whole;               /* all pages up to the last one, of a small file */
     unsigned char (*pages)[PAGE_BYTES]; /* else one for each level, and one for overflow pages */
     tide__tree trees[TIDE__TREES];
+    tide__sum sum;                         /* as recorded, less what was met */
+    bool summed;                           /* it is recorded */
     unsigned identity;                     /* records of "meta": a bit for each name */
     tide__bytes floor;                     /* the next key is not below this one; at NULL: any */
     tide__bytes last;                      /* the next key is above this one */

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include "store/committer.h"
 #include "store/marks.h"
+#include "store/sum.h"
 
 #include <lmdb.h>
 #include <pthread.h>
@@ -176,6 +177,7 @@ static void damage(const char *resource)
     name = (MDB_val){key.length, key.text};
     ck_assert_int_eq(mdb_txn_begin(environment->mdb, NULL, 0, &txn), 0);
     ck_assert_int_eq(mdb_put(txn, environment->marks, &name, &value, 0), 0);
+    ck_assert_int_eq(tide__sum_write(environment, txn, 0, false, NULL), TIDE_OK);
     ck_assert_int_eq(mdb_txn_commit(txn), 0);
 }
 

@@ -118,10 +118,15 @@ typedef struct foreign {
     const char *key, *value;
 } foreign;
 
+/* What such a program knows nothing of is that marks have a sum: none is there then. */
 static void write_through_lmdb(const foreign *what, size_t count)
 {
     MDB_env *env;
     MDB_txn *txn;
+    MDB_dbi main;
+    char name[] = "sum";
+    MDB_val sum = {3, name};
+    int rc;
 
     child_assert(mdb_env_create(&env) == 0);
     child_assert(mdb_env_set_maxdbs(env, 8) == 0);
@@ -144,6 +149,9 @@ static void write_through_lmdb(const foreign *what, size_t count)
         value = (MDB_val){strlen(value_text), value_text};
         child_assert(mdb_put(txn, dbi, &key, &value, 0) == 0);
     }
+    child_assert(mdb_dbi_open(txn, NULL, 0, &main) == 0);
+    rc = mdb_del(txn, main, &sum, NULL);
+    child_assert(rc == 0 || rc == MDB_NOTFOUND);
     child_assert(mdb_txn_commit(txn) == 0);
     mdb_env_close(env);
 }

@@ -301,7 +301,7 @@ START_TEST(damaged_metadata_is_found)
     corrupt(newer + 88 + 8, 8, 1, "other counts");
     corrupt(newer + 88 + 16, 8, 2, "other counts");
     corrupt(newer + 88 + 24, 8, 1, "other counts");
-    corrupt(newer + 88 + 32, 8, 3, "other counts");
+    corrupt(newer + 88 + 32, 8, 4, "other counts");
     corrupt(newer + 40 + 32, 8, 0, "other counts");
     corrupt(newer + 136, 8, whole.length / PAGE, "behind the end");
     corrupt(newer + 136, 8, UINT64_MAX, "behind the end");
