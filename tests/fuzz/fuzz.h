@@ -8,11 +8,13 @@
 #ifndef TIDEMARK_TESTS_FUZZ_H
 #define TIDEMARK_TESTS_FUZZ_H
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +56,24 @@ static inline const uint8_t *fuzz_bytes(fuzz_input *input, size_t most, size_t *
     *size = most < input->left ? most : input->left;
     input->at += *size;
     input->left -= *size;
+    return bytes;
+}
+
+/* A new file of these bytes, or in the place of one. */
+static inline void fuzz_write_file(const char *path, const void *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    fuzz_require(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && close(fd) == 0);
+}
+
+/* The bytes of a file; to be freed. */
+static inline uint8_t *fuzz_read_file(const char *path, size_t *size)
+{
+    int fd = open(path, O_RDONLY);
+    off_t length = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    uint8_t *bytes = length <= 0 ? NULL : malloc((size_t)length);
+    fuzz_require(bytes != NULL && pread(fd, bytes, (size_t)length, 0) == length && close(fd) == 0);
+    *size = (size_t)length;
     return bytes;
 }
 

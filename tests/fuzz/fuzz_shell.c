@@ -1,11 +1,10 @@
 /* fuzz_shell.c - lines of `tidemark shell`. Each command line is answered by exactly one line, as
- * text or as JSON, whatever stands in it; and the store is sound afterwards. */
+ * text or as JSON, whatever stands in it; and the store is sound afterwards. One input in four has
+ * the shell make the store, the others find it made. */
 #include "fuzz/fuzz_cli.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #include "base/detail.h"
 #include "store/walker.h"
@@ -55,6 +54,28 @@ static size_t count_answers(const char *text, size_t size, bool json)
     return lines;
 }
 
+/* No store, or a new one as the shell has made it before. */
+static void prepare_store(bool made)
+{
+    static uint8_t *store;
+    static size_t store_size;
+    (void)unlink(PATH);
+    (void)unlink(LOCK);
+    if (store == NULL) {
+        cli_call call = {.command = &cli_command_shell, .operands = {PATH}, .operand_count = 1};
+        size_t size = 0;
+        int rc = 0;
+        free(fuzz_answers(&call, "", 0, &size, &rc));
+        fuzz_require(rc == CLI_YES && size == 0);
+        store = fuzz_read_file(PATH, &store_size);
+        (void)unlink(PATH);
+        (void)unlink(LOCK);
+    }
+    if (made) {
+        fuzz_write_file(PATH, store, store_size);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tide__detail detail;
@@ -68,8 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .command = &cli_command_shell, .operands = {PATH}, .operand_count = 1, .json = json};
     const char *text = (const char *)data + 1;
     size--;
-    (void)unlink(PATH);
-    (void)unlink(LOCK);
+    prepare_store(data[0] / 2 % 4 != 0);
     char *answers = fuzz_answers(&call, text, size, &answers_size, &rc);
     size_t commands = count_commands(text, size);
     size_t lines = count_answers(answers, answers_size, json);

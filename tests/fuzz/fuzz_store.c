@@ -4,9 +4,6 @@
  * again by its name; and the store takes another mark, which is there when it is opened again. */
 #include "fuzz/fuzz.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <tidemark/store.h>
 
 #include "base/key.h"
@@ -85,10 +82,8 @@ static void make_stores(void)
             fuzz_require(tide_remove_peer(store, device, peer, NULL) == TIDE_OK);
         }
         tide_close(store);
-        FILE *file = fopen(PATH, "rb");
-        fuzz_require(file != NULL && (stores[i].data = malloc(FILE_MOST)) != NULL);
-        stores[i].size = fread(stores[i].data, 1, FILE_MOST, file);
-        fuzz_require(fclose(file) == 0 && stores[i].size < FILE_MOST);
+        stores[i].data = fuzz_read_file(PATH, &stores[i].size);
+        fuzz_require(stores[i].size < FILE_MOST);
     }
 }
 
@@ -117,8 +112,7 @@ static void write_file(fuzz_input *input)
         }
         size = length;
     }
-    int fd = open(PATH, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    fuzz_require(fd >= 0 && write(fd, file, size) == (ssize_t)size && close(fd) == 0);
+    fuzz_write_file(PATH, file, size);
 }
 
 typedef struct walk {
