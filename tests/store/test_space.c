@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #include <tidemark/store.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -527,6 +528,34 @@ START_TEST(a_map_that_cannot_grow_is_an_error_and_no_crash)
 }
 END_TEST
 
+static size_t largest_map; /* 0: any is taken */
+
+int __real_mdb_env_set_mapsize(MDB_env *env, size_t bytes);
+int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t bytes);
+
+int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t bytes)
+{
+    return largest_map > 0 && bytes > largest_map ? EINVAL : __real_mdb_env_set_mapsize(env, bytes);
+}
+
+/* Which is what valgrind answers to a map that it has no room for. */
+START_TEST(a_map_that_is_refused_as_invalid_gives_a_smaller_one)
+{
+    tide_store *store;
+
+    largest_map = 5 * MIB;
+    store = open_with(64 * MIB, UINT64_C(1) << 40);
+    ck_assert_uint_eq(info_of(store).map_bytes, 4 * MIB);
+    ck_assert_int_eq(tide_advance(store, ENTRY, 1), TIDE_OK);
+    tide_close(store);
+    largest_map = 1; /* none at all */
+    store = NULL;
+    ck_assert_int_eq(tide_open(FILE_NAME, NULL, &store), TIDE_EINVAL);
+    ck_assert_ptr_null(store);
+    largest_map = 0;
+}
+END_TEST
+
 /* ---- a full disk -------------------------------------------------------------------------------- */
 
 static void child_opens_on_every_size(void *ctx)
@@ -870,6 +899,7 @@ int main(void)
     tcase_add_test(test, a_walk_follows_a_file_that_has_grown);
     tcase_add_test(test, little_address_space_gives_a_smaller_map);
     tcase_add_test(test, a_map_that_cannot_grow_is_an_error_and_no_crash);
+    tcase_add_test(test, a_map_that_is_refused_as_invalid_gives_a_smaller_one);
     tcase_add_test(test, opening_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, opening_an_old_store_on_a_full_disk_is_an_error_and_no_crash);
     tcase_add_test(test, a_disk_that_fills_up_loses_nothing);
