@@ -10,21 +10,48 @@
 #include "support_disk.h"
 
 #define KIB UINT64_C(1024)
-#define BLOCK (4 * KIB) /* what a tmpfs gives out */
 #define MARKS 60
 #define RUN_SECONDS 60 /* then it is said to hang */
 
-static unsigned full; /* runs that found no space */
+typedef struct disk {
+    bool (*enter)(uint64_t bytes);
+    uint64_t block; /* what it gives out */
+} disk;
 
-static uint64_t stride(uint64_t disk, uint64_t most)
+static disk tmpfs = {test_disk_enter, 4 * KIB}, ext4 = {test_disk_enter_ext4, KIB};
+
+/* About `most` of them up to `bytes`, and an odd number of blocks, so that few of them are pages. */
+static uint64_t stride(const disk *d, uint64_t bytes, uint64_t most)
 {
+    uint64_t blocks = bytes / d->block;
+
     most = test_most(most);
-    return most == 0 || most > disk / BLOCK ? BLOCK : disk / BLOCK / most * BLOCK;
+    return most == 0 || most >= blocks ? d->block : (blocks / most | 1) * d->block;
+}
+
+/* Runs fn on a disk with every amount of free space up to `most_free`. It tells whether that was
+ * too little for it. */
+static void fill_each(const disk *d, uint64_t most_free, uint64_t most,
+                      bool (*fn)(uint64_t free_bytes))
+{
+    uint64_t step = stride(d, most_free, most);
+    unsigned runs = 0, full = 0;
+
+    (void)signal(SIGALRM, SIG_DFL); /* not Check's */
+    if (!d->enter(2 * most_free + 1024 * KIB))
+        _exit(TEST_NO_DISK);
+    for (uint64_t free_bytes = 0; free_bytes <= most_free; free_bytes += step) {
+        alarm(RUN_SECONDS);
+        full += fn(free_bytes);
+        runs++;
+    }
+    (void)fprintf(stderr, "%u of %u runs were full\n", full, runs);
+    child_assert(full > 0);
 }
 
 /* ---- a store ------------------------------------------------------------------------------------ */
 
-#define STORE_DISK (512 * KIB)
+#define STORE_FREE (512 * KIB)
 
 static uuid_t device, peer;
 
@@ -55,16 +82,17 @@ static void expect(tide_store *store, const tide_time marks[MARKS])
     }
 }
 
-static void use_store(uint64_t free_bytes)
+static bool use_store(uint64_t free_bytes)
 {
     tide_info info = {.size = sizeof info};
     tide_time marks[MARKS];
     tide_store *store = NULL;
+    bool full;
     int rc;
 
     for (int n = 0; n < MARKS; n++)
         marks[n] = TIDE_TIME_NONE;
-    test_disk_ballast(STORE_DISK - free_bytes);
+    test_disk_leave(free_bytes);
     rc = tide_open("sync.mdb", NULL, &store);
     child_assert(rc == TIDE_OK || (rc == TIDE_ENOSPC && store == NULL));
     if (rc == TIDE_OK) {
@@ -82,6 +110,7 @@ static void use_store(uint64_t free_bytes)
         child_assert(tide_stat(store, &info) == TIDE_OK);
         child_assert(info.pending == (rc == TIDE_OK ? 0 : MARKS));
     }
+    full = rc != TIDE_OK;
     test_disk_ballast(0);
     if (store == NULL)
         child_assert(tide_open("sync.mdb", NULL, &store) == TIDE_OK);
@@ -95,31 +124,30 @@ static void use_store(uint64_t free_bytes)
     tide_close(store);
     child_assert(test_entries() == 3); /* with the ballast */
     child_assert(unlink("sync.mdb") == 0 && unlink("sync.mdb-lock") == 0);
+    return full;
 }
 
 static void child_uses_stores(void *ctx)
 {
-    (void)ctx;
-    (void)signal(SIGALRM, SIG_DFL); /* not Check's */
-    if (!test_disk_enter(STORE_DISK))
-        _exit(TEST_NO_DISK);
     test_uuid(device, 1);
     test_uuid(peer, 2);
-    for (uint64_t bytes = 0; bytes <= STORE_DISK; bytes += stride(STORE_DISK, 64)) {
-        alarm(RUN_SECONDS);
-        use_store(bytes);
-    }
+    fill_each(ctx, STORE_FREE, 128, use_store);
 }
 
 START_TEST(a_store)
 {
-    test_disk_run("a_store", child_uses_stores, NULL);
+    test_disk_run("a_store", child_uses_stores, &tmpfs);
+}
+END_TEST
+
+START_TEST(a_store_in_small_blocks)
+{
+    test_disk_run("a_store_in_small_blocks", child_uses_stores, &ext4);
 }
 END_TEST
 
 /* ---- two engines -------------------------------------------------------------------------------- */
 
-#define ENGINE_DISK (8192 * KIB)
 #define ENGINE_FREE (4096 * KIB) /* with more than that, nothing is full */
 
 /* A full disk may be found as one that cannot be written: SQLite has no other word where it makes a
@@ -159,20 +187,21 @@ static int use_both(void)
     return rc;
 }
 
-static void use_engines(uint64_t free_bytes)
+static bool use_engines(uint64_t free_bytes)
 {
     static const char *const left[] = {"a.db", "b.db", "b-marks.db", "a.mdb", "a.mdb-lock"};
     char *of_a, *of_b;
+    bool full;
     int rc;
 
     sides_make();
-    test_disk_ballast(ENGINE_DISK - test_file_size("a.db") - test_file_size("b.db") - free_bytes);
+    test_disk_leave(free_bytes);
     rc = use_both();
     if (rc != TIDE_OK && !is_full(rc))
         (void)fprintf(stderr, "%llu bytes free: %s\n", (unsigned long long)free_bytes,
                       tide_code_name(rc));
     child_assert(rc == TIDE_OK || is_full(rc));
-    full += rc != TIDE_OK;
+    full = rc != TIDE_OK;
     sides_close();
     test_disk_ballast(0);
     rc = use_both();
@@ -188,25 +217,17 @@ static void use_engines(uint64_t free_bytes)
     sides_close();
     for (size_t i = 0; i < sizeof left / sizeof *left; i++)
         child_assert(unlink(left[i]) == 0);
+    return full;
 }
 
 static void child_uses_engines(void *ctx)
 {
-    (void)ctx;
-    (void)signal(SIGALRM, SIG_DFL); /* not Check's */
-    if (!test_disk_enter(ENGINE_DISK))
-        _exit(TEST_NO_DISK);
-    for (uint64_t bytes = 0; bytes <= ENGINE_FREE; bytes += stride(ENGINE_FREE, 40)) {
-        alarm(RUN_SECONDS);
-        use_engines(bytes);
-    }
-    (void)fprintf(stderr, "%u runs were full\n", full);
-    child_assert(full > 0);
+    fill_each(ctx, ENGINE_FREE, 40, use_engines);
 }
 
 START_TEST(two_engines)
 {
-    test_disk_run("two_engines", child_uses_engines, NULL);
+    test_disk_run("two_engines", child_uses_engines, &tmpfs);
 }
 END_TEST
 
@@ -217,6 +238,7 @@ int main(void)
 
     tcase_set_timeout(test, 0);
     tcase_add_test(test, a_store);
+    tcase_add_test(test, a_store_in_small_blocks);
     tcase_add_test(test, two_engines);
     return test_run(suite);
 }
