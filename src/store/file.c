@@ -284,6 +284,21 @@ int tide__file_in_use(const char *path, bool *used, tide__detail *detail)
     return rc;
 }
 
+/* Zeroes up to that length; 0 or errno. */
+static int fill(int fd, off_t bytes)
+{
+    static const char zeroes[PAGE_BYTES];
+    for (off_t at = 0; at < bytes;) {
+        off_t left = bytes - at;
+        ssize_t done = pwrite(fd, zeroes, left < PAGE_BYTES ? (size_t)left : PAGE_BYTES, at);
+        if (done < 0 && errno != EINTR) {
+            return errno;
+        }
+        at += done > 0 ? done : 0;
+    }
+    return 0;
+}
+
 /* Gives LMDB's lock file its full size on disk. *used: another process has it open. */
 static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide__detail *detail)
 {
@@ -304,8 +319,11 @@ static int reserve_lock(const char *name, uint32_t max_readers, bool *used, tide
     do {
         number = bytes > 0 && fallocate(fd, 0, 0, bytes) != 0 ? errno : 0;
     } while (number == EINTR);
+    if (number == EOPNOTSUPP) { /* ext2, ext3; and who has it mapped has filled it */
+        number = *used ? 0 : fill(fd, bytes);
+    }
     close(fd);
-    return number == 0 || number == EOPNOTSUPP ? TIDE_OK : tide__fail_errno(detail, number, name);
+    return number == 0 ? TIDE_OK : tide__fail_errno(detail, number, name);
 }
 
 int tide__file_prepare(const char *path, uint32_t max_readers, tide__detail *detail)

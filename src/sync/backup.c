@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "sync/engine.h"
 #include "sync/files.h"
+#include "sync/wal_index.h"
 
 #include "base/alloc.h"
 
@@ -124,6 +125,7 @@ static int open_rows(copying *c, const char *path, bool to_lock, sqlite3 **db)
         *db = NULL;
         return rc;
     }
+    tide__wal_index_guard(*db);
     (void)sqlite3_busy_timeout(*db, BUSY_MS);
     (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, logged ? 1 : 0, NULL);
     return TIDE_OK;

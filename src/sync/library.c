@@ -26,6 +26,7 @@
 #include "sync/engine.h"
 #include "sync/files.h"
 #include "sync/transaction.h"
+#include "sync/wal_index.h"
 
 #include "base/alloc.h"
 
@@ -280,6 +281,7 @@ static int open_plainly(opening *o, sqlite3 **db)
         *db = NULL;
         return rc;
     }
+    tide__wal_index_guard(*db);
     (void)sqlite3_busy_timeout(*db, BUSY_MS);
     if (logged) { /* what is in a log may be in doubt (transaction.h): that is for the engine */
         (void)sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

@@ -22,6 +22,7 @@
 #include "sync/model.h"
 #include "sync/parked.h"
 #include "sync/transaction.h"
+#include "sync/wal_index.h"
 
 #include "base/alloc.h"
 
@@ -95,6 +96,7 @@ static int open_database(tide_sync *sync, const char *path)
     if (sqlite3_open_v2(path, &sync->db, flags, NULL) != SQLITE_OK) {
         return sync->db == NULL ? TIDE_ENOMEM : tide__sql_fail(sync->db, path, &sync->detail);
     }
+    tide__wal_index_guard(sync->db);
     return tide__connection_prepare(sync, path);
 }
 

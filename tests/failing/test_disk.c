@@ -1,5 +1,6 @@
 /* A disk that is full in earnest, with every amount of free space there can be on it: no signal, an
  * answer that says so, nothing lost that was acknowledged or waits; and with room again all goes on. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ static void fill_each(const disk *d, uint64_t most_free, uint64_t most,
 /* ---- a store ------------------------------------------------------------------------------------ */
 
 #define STORE_FREE (512 * KIB)
+#define OPEN_FREE (64 * KIB) /* with more than that, it opens */
 
 static uuid_t device, peer;
 
@@ -90,6 +92,8 @@ static bool use_store(uint64_t free_bytes)
     bool full;
     int rc;
 
+    test_uuid(device, 1);
+    test_uuid(peer, 2);
     for (int n = 0; n < MARKS; n++)
         marks[n] = TIDE_TIME_NONE;
     test_disk_leave(free_bytes);
@@ -129,9 +133,12 @@ static bool use_store(uint64_t free_bytes)
 
 static void child_uses_stores(void *ctx)
 {
-    test_uuid(device, 1);
-    test_uuid(peer, 2);
     fill_each(ctx, STORE_FREE, 128, use_store);
+}
+
+static void child_opens_stores(void *ctx)
+{
+    fill_each(ctx, OPEN_FREE, OPEN_FREE / KIB, use_store);
 }
 
 START_TEST(a_store)
@@ -143,6 +150,27 @@ END_TEST
 START_TEST(a_store_in_small_blocks)
 {
     test_disk_run("a_store_in_small_blocks", child_uses_stores, &ext4);
+}
+END_TEST
+
+static bool no_fallocate; /* as on ext2 and ext3 */
+
+int __real_fallocate(int fd, int mode, off_t offset, off_t length);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length);
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+    if (no_fallocate) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_fallocate(fd, mode, offset, length);
+}
+
+START_TEST(a_store_where_no_space_can_be_asked_for)
+{
+    no_fallocate = true;
+    test_disk_run("a_store_where_no_space_can_be_asked_for", child_opens_stores, &ext4);
 }
 END_TEST
 
@@ -222,12 +250,18 @@ static bool use_engines(uint64_t free_bytes)
 
 static void child_uses_engines(void *ctx)
 {
-    fill_each(ctx, ENGINE_FREE, 40, use_engines);
+    fill_each(ctx, ENGINE_FREE, 43, use_engines); /* 95 and 380 KiB among them: SIGBUS once */
 }
 
 START_TEST(two_engines)
 {
     test_disk_run("two_engines", child_uses_engines, &tmpfs);
+}
+END_TEST
+
+START_TEST(two_engines_in_small_blocks)
+{
+    test_disk_run("two_engines_in_small_blocks", child_uses_engines, &ext4);
 }
 END_TEST
 
@@ -239,6 +273,8 @@ int main(void)
     tcase_set_timeout(test, 0);
     tcase_add_test(test, a_store);
     tcase_add_test(test, a_store_in_small_blocks);
+    tcase_add_test(test, a_store_where_no_space_can_be_asked_for);
     tcase_add_test(test, two_engines);
+    tcase_add_test(test, two_engines_in_small_blocks);
     return test_run(suite);
 }
