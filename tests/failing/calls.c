@@ -27,6 +27,7 @@
 #define RUN_SECONDS 60 /* after which a run is said to hang */
 #define FAILURES_MAX 10
 #define SANITIZED_MOST 3
+#define STEPS_MAX 64
 #define START_NS INT64_C(1704067200000000000) /* 2024 */
 #define STEP_NS 100000
 
@@ -59,6 +60,18 @@ typedef struct held {
     long blocks, maps, descriptors;
 } held;
 
+/* How far a failure has got; shared with the child that tries. */
+typedef struct progress {
+    uint64_t calls, stride; /* in a run; every stride-th is tried */
+    uint64_t tried, runs;
+    uint64_t step, call;      /* tried last */
+    uint64_t next[STEPS_MAX]; /* of each step the call that is tried next; 0: not known yet */
+} progress;
+
+static progress *reached;
+static bool by_step;          /* else a whole run is one step */
+static unsigned step, spared; /* from 1 */
+static bool may_fail;
 static bool trying; /* inside CALLS_TRY */
 static failure wanted;
 static uint64_t left; /* calls until it comes; 0: none is wanted, or it is there */
@@ -80,6 +93,11 @@ static bool fails(kind which)
     if (left > 0 && --left == 0) {
         happened = true;
         failing = wanted.for_good;
+        spared = step + 1;
+        reached->step = step;
+        reached->call = reached->next[step];
+        reached->next[step] += reached->stride;
+        reached->tried++;
         return true;
     }
     return failing;
@@ -102,8 +120,23 @@ static int refused(void)
     return -1;
 }
 
+/* The step after one that failed is spared: what a failure leaves behind meets calls that go well. */
+static void begin_step(void)
+{
+    uint64_t *next, stride = reached->stride;
+
+    step++;
+    child_assert(step < STEPS_MAX);
+    next = &reached->next[step];
+    if (*next == 0 && stride > 0) /* evenly spread over the scenario, not over each step */
+        *next = stride - (counts[wanted.kind] + stride - 1) % stride;
+    left = may_fail && !failing && step != spared ? *next : 0;
+}
+
 void calls_begin(void)
 {
+    if (by_step)
+        begin_step();
     trying = true;
 }
 
@@ -415,11 +448,8 @@ EXPORTED int usleep(useconds_t time)
 typedef struct job {
     calls_scenario *scenario;
     const failure *failure;
-    uint64_t first;
     uint64_t most; /* 0: all */
-    struct progress {
-        uint64_t at, runs, calls, step;
-    } * shared; /* with the child */
+    bool by_step;
 } job;
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
@@ -429,14 +459,18 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
     return walk->level == 0 ? 0 : remove(path);
 }
 
-static void run(const job *j, uint64_t at)
+static void run(const job *j, bool fail)
 {
     memset(counts, 0, sizeof counts);
     wanted = *j->failure;
-    left = at;
+    may_fail = fail;
     failing = happened = false;
+    step = spared = 0;
     now_ns = START_NS;
     child_assert(nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    by_step = j->by_step;
+    if (!by_step)
+        begin_step();
     alarm(RUN_SECONDS);
     j->scenario();
     alarm(0);
@@ -444,19 +478,23 @@ static void run(const job *j, uint64_t at)
 
 static void child_tries(void *ctx)
 {
-    job *j = ctx;
+    const job *j = ctx;
     held before;
 
     (void)signal(SIGALRM, SIG_DFL); /* not Check's */
-    run(j, 0);                      /* what the libraries keep for good */
-    run(j, 0);
+    run(j, false);                  /* what the libraries keep for good */
+    reached->calls = counts[j->failure->kind];
+    reached->stride = j->most > 0 && reached->calls > j->most ? reached->calls / j->most : 1;
+    run(j, false);
     before = holding;
-    j->shared->calls = counts[j->failure->kind];
-    j->shared->step = j->most > 0 && j->shared->calls > j->most ? j->shared->calls / j->most : 1;
-    for (uint64_t at = j->first; at <= j->shared->calls; at += j->shared->step) {
-        j->shared->at = at;
-        run(j, at);
-        child_assert(happened);
+    reached->calls = counts[j->failure->kind];
+    /* A step may be longer or shorter after one that failed. */
+    while (j->by_step || reached->tried * reached->stride < reached->calls) {
+        run(j, true);
+        if (!happened) {
+            child_assert(j->by_step);
+            break;
+        }
         if (test_sanitized()) /* which has functions of its own that allocate, and looks by itself */
             holding.blocks = before.blocks;
         if (memcmp(&holding, &before, sizeof before) != 0) {
@@ -465,7 +503,7 @@ static void child_tries(void *ctx)
                           holding.descriptors - before.descriptors);
             test_child_failed(__FILE__, __LINE__, "something is leaked");
         }
-        j->shared->runs++;
+        reached->runs++;
     }
 #if defined(__SANITIZE_ADDRESS__)
     child_assert(__lsan_do_recoverable_leak_check() == 0);
@@ -478,42 +516,54 @@ static unsigned fail_each(const char *name, job *j)
     const failure *f = j->failure;
     unsigned failed = 0;
 
-    memset(j->shared, 0, sizeof *j->shared);
-    for (j->first = 1; failed < FAILURES_MAX; j->first = j->shared->at + j->shared->step) {
+    memset(reached, 0, sizeof *reached);
+    while (failed < FAILURES_MAX) {
+        uint64_t tried = reached->tried;
         int status = test_child(child_tries, j);
 
         if (status == 0)
             break;
         failed++;
-        (void)fprintf(stderr, "^ %s: %s call %llu, %s, %s", name, kind_names[f->kind],
-                      (unsigned long long)j->shared->at,
+        (void)fprintf(stderr, "^ %s: %s call %llu of step %llu, %s, %s", name, kind_names[f->kind],
+                      (unsigned long long)reached->call, (unsigned long long)reached->step,
                       f->error == SHORT ? "done in part" : strerror(f->error),
                       f->for_good ? "for good" : "once");
         (void)fprintf(stderr, WIFSIGNALED(status) ? ": signal %d\n" : "\n", WTERMSIG(status));
-        if (j->shared->step == 0) /* nothing has failed yet */
+        if (reached->tried == tried) /* nothing has failed yet */
             break;
     }
-    (void)fprintf(stderr, "%s: %s, %s, %s: %llu of %llu calls\n", name, kind_names[f->kind],
-                  f->error == SHORT ? "done in part" : strerror(f->error),
-                  f->for_good ? "for good" : "once", (unsigned long long)j->shared->runs,
-                  (unsigned long long)j->shared->calls);
+    (void)fprintf(stderr, "%s: %s, %s, %s: %llu of %llu calls in %llu runs\n", name,
+                  kind_names[f->kind], f->error == SHORT ? "done in part" : strerror(f->error),
+                  f->for_good ? "for good" : "once", (unsigned long long)reached->tried,
+                  (unsigned long long)reached->calls, (unsigned long long)reached->runs);
     return failed;
 }
 
-void calls_fail_each(const char *name, calls_scenario *scenario, unsigned most)
+static void fail_all(const char *name, calls_scenario *scenario, unsigned most, bool memory_by_step)
 {
     const char *only = getenv("TIDEMARK_TEST_KIND");
     job j = {.scenario = scenario, .most = test_most(test_sanitized() ? SANITIZED_MOST : most)};
     unsigned failed = 0;
 
-    j.shared =
-        mmap(NULL, sizeof *j.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(j.shared, MAP_FAILED);
+    reached =
+        mmap(NULL, sizeof *reached, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(reached, MAP_FAILED);
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         j.failure = &failures[i];
+        j.by_step = memory_by_step && failures[i].kind == MEMORY;
         if (only == NULL || strcmp(only, kind_names[failures[i].kind]) == 0)
             failed += fail_each(name, &j);
     }
-    munmap(j.shared, sizeof *j.shared);
+    munmap(reached, sizeof *reached);
     ck_assert_msg(failed == 0, "%u failed", failed);
+}
+
+void calls_fail_each(const char *name, calls_scenario *scenario, unsigned most)
+{
+    fail_all(name, scenario, most, false);
+}
+
+void calls_fail_each_step(const char *name, calls_scenario *scenario, unsigned most)
+{
+    fail_all(name, scenario, most, true);
 }

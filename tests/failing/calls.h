@@ -31,4 +31,9 @@ typedef void calls_scenario(void);
  * fail (test_most). TIDEMARK_TEST_KIND names the one kind that is tried. Fails the test. */
 void calls_fail_each(const char *name, calls_scenario *scenario, unsigned most);
 
+/* The same, but where memory is tried a run has many failures, each in another step (what CALLS_TRY
+ * makes) and no two in steps that follow one another. The scenario takes the same steps in each
+ * run, whatever they answer. */
+void calls_fail_each_step(const char *name, calls_scenario *scenario, unsigned most);
+
 #endif

@@ -22,9 +22,10 @@ typedef struct side {
     uuid_t device;
     tide_sync *sync;
     tide_watermarks *marks;
-    tide_store *store; /* a's marks */
-    sqlite3 *marks_db; /* b's */
-    char opening[256]; /* the reason of a failure */
+    tide_store *store;    /* a's marks */
+    sqlite3 *marks_db;    /* b's */
+    size_t open, reached; /* parts, now and before it failed */
+    char opening[256];    /* the reason of a failure */
 } side;
 
 extern side side_a, side_b;
@@ -34,7 +35,12 @@ void sides_make(void);
 
 /* Opens both, or none. What is random, and what time it is, is the same after each sides_make. */
 int sides_open(void);
+bool sides_are_open(void);
 int sides_close(void); /* TIDE_OK */
+
+/* Opens the next part of a, or else of b. On failure the side is closed, and the next call opens it
+ * as far again. */
+int sides_open_next(void);
 
 /* A whole exchange in new sessions. TIDE_OK: a ends complete, which says it of both; TIDE_CONFLICT:
  * one says that rows differ; TIDE_GAP: a is not complete; an error of either. */

@@ -356,7 +356,7 @@ START_TEST(a_library_and_its_copy)
 {
     if (getenv("TIDEMARK_TEST_MOST") == NULL)
         ck_assert_int_eq(setenv("TIDEMARK_TEST_KIND", "flush", 0), 0);
-    calls_fail_each("a library and its copy", scenario_library, 3);
+    calls_fail_each_step("a library and its copy", scenario_library, 3);
 }
 END_TEST
 
