@@ -543,7 +543,7 @@ static void fail_all(const char *name, calls_scenario *scenario, unsigned most, 
 {
     const char *only = getenv("TIDEMARK_TEST_KIND");
     job j = {.scenario = scenario, .most = test_most(test_sanitized() ? SANITIZED_MOST : most)};
-    unsigned failed = 0;
+    unsigned failed = 0, tried = 0;
 
     reached =
         mmap(NULL, sizeof *reached, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -551,10 +551,13 @@ static void fail_all(const char *name, calls_scenario *scenario, unsigned most, 
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         j.failure = &failures[i];
         j.by_step = memory_by_step && failures[i].kind == MEMORY;
-        if (only == NULL || strcmp(only, kind_names[failures[i].kind]) == 0)
+        if (only == NULL || strcmp(only, kind_names[failures[i].kind]) == 0) {
             failed += fail_each(name, &j);
+            tried++;
+        }
     }
     munmap(reached, sizeof *reached);
+    ck_assert_msg(tried > 0, "TIDEMARK_TEST_KIND: no kind is called %s", only);
     ck_assert_msg(failed == 0, "%u failed", failed);
 }
 
