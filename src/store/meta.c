@@ -2,7 +2,6 @@
 #include "store/meta.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/key.h"
@@ -67,11 +66,27 @@ int tide__meta_open(tide__environment *environment, tide__detail *detail)
     return rc;
 }
 
+bool tide__number_decode(const void *bytes, size_t length, uint64_t *out)
+{
+    const char *text = bytes;
+    *out = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned digit = (unsigned)text[i] - '0';
+        if (digit > 9 || *out > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        *out = *out * 10 + digit;
+    }
+    return length > 0;
+}
+
 static int read_number(tide__environment *environment, MDB_txn *txn, const char *name,
                        uint64_t *out, tide__detail *detail)
 {
-    char text[NUMBER_TEXT];
-    int rc = get_text(txn, environment->meta, name, text, sizeof text);
+    MDB_val key = {strlen(name), (void *)(uintptr_t)name}; /* LMDB only reads it */
+    MDB_val value;
+    uint64_t number = 0;
+    int rc = mdb_get(txn, environment->meta, &key, &value);
     *out = 0;
     if (rc == MDB_NOTFOUND) {
         return TIDE_OK;
@@ -79,9 +94,7 @@ static int read_number(tide__environment *environment, MDB_txn *txn, const char 
     if (rc != 0) {
         return tide__fail_lmdb(detail, rc, environment->path);
     }
-    char *end = NULL;
-    uint64_t number = strtoull(text, &end, 10);
-    if (end == text || *end != '\0') {
+    if (!tide__number_decode(value.mv_data, value.mv_size, &number)) {
         return tide__fail(detail, TIDE_ECORRUPT, "%s: damaged record \"%s\"", environment->path,
                           name);
     }

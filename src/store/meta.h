@@ -8,6 +8,9 @@
  * TIDE_EFORMAT; TIDE_ECORRUPT; errors. */
 int tide__meta_open(tide__environment *environment, tide__detail *detail);
 
+/* The number of a commit as a record of "meta" has it: decimal, and nothing else. */
+bool tide__number_decode(const void *bytes, size_t length, uint64_t *out);
+
 /* The last commits that took marks back: the records "rewound" and "removed" of "meta", in decimal.
  * A file that was copied by mdb_copy -c counts its commits anew, and what it says of later ones is
  * void. Writing changes those that are the commit of `txn` itself. */

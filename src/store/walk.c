@@ -22,6 +22,8 @@
  */
 #include "store/walk.h"
 
+#include "store/meta.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,12 +236,15 @@ static int main_record(tide__walk *w, uint64_t page, const tide__node *n)
 
 static int identity(tide__walk *w, uint64_t page, const tide__node *n)
 {
-    static const char *const names[] = {TIDE__META_FORMAT, TIDE__META_STORE, TIDE__META_CREATED};
+    static const char *const names[] = {TIDE__META_FORMAT, TIDE__META_STORE, TIDE__META_CREATED,
+                                        TIDE__META_REWOUND, TIDE__META_REMOVED};
+    static const unsigned count = sizeof names / sizeof *names;
     const char *text = (const char *)n->data.at;
     tide_time created = 0;
+    uint64_t number = 0;
     uuid_t id;
     unsigned which = 0;
-    while (which < 3 && !named(n->key, names[which])) {
+    while (which < count && !named(n->key, names[which])) {
         which++;
     }
     if (which == 0 && (n->flags != 0 || !named(n->data, TIDE__FORMAT_VERSION))) {
@@ -252,6 +257,9 @@ static int identity(tide__walk *w, uint64_t page, const tide__node *n)
         (which == 1 && (n->data.length != TIDE__UUID_TEXT || !tide__uuid_parse(text, id))) ||
         (which == 2 && tide_time_parse(text, n->data.length, &created) != TIDE_OK)) {
         return tide__walk_fault(w, page, "damaged identity");
+    }
+    if (which > 2 && which < count && !tide__number_decode(text, n->data.length, &number)) {
+        return tide__walk_fault(w, page, "a damaged record of \"meta\"");
     }
     if (w->commit != NULL && which == 1) {
         uuid_copy(w->commit->identity.store_id, id);

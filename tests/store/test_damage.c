@@ -311,6 +311,25 @@ START_TEST(a_damaged_record_is_an_error_and_never_absent)
 }
 END_TEST
 
+/* They would be met by the first read of a mark that is not in memory. */
+START_TEST(a_bad_number_of_a_commit_is_damage)
+{
+    static foreign bad[][2] = {
+        {{"meta", "removed", "14\xec"}, {NULL, NULL, NULL}},
+        {{"meta", "rewound", ""}, {NULL, NULL, NULL}},
+        {{"meta", "rewound", " 1"}, {NULL, NULL, NULL}},
+        {{"meta", "rewound", "-1"}, {NULL, NULL, NULL}},
+        {{"meta", "rewound", "18446744073709551616"}, {NULL, NULL, NULL}},
+    };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        make_store(FILE_NAME);
+        refused_after(bad[i], TIDE_ECORRUPT);
+        ck_assert_int_eq(unlink(FILE_NAME), 0);
+    }
+}
+END_TEST
+
 START_TEST(a_bad_identity_is_damage)
 {
     static foreign bad[][2] = {
@@ -877,6 +896,7 @@ int main(void)
                         (int)(sizeof damages / sizeof *damages));
     tcase_add_test(test, a_damaged_record_is_an_error_and_never_absent);
     tcase_add_test(test, a_bad_identity_is_damage);
+    tcase_add_test(test, a_bad_number_of_a_commit_is_damage);
     tcase_add_test(test, a_file_cut_by_1_to_4096_bytes_is_damaged);
     tcase_add_test(test, a_file_cut_at_any_page_is_damaged);
     tcase_add_test(test, a_walk_over_damaged_keys_ends);

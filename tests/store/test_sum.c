@@ -104,10 +104,12 @@ static tide_store *open_unchecked(void)
     return test_open(FILE_NAME, &options);
 }
 
+/* The first. */
 static void keep_text(void *ctx, int code, const char *text)
 {
     (void)code;
-    snprintf(ctx, 256, "%s", text);
+    if (*(char *)ctx == '\0')
+        snprintf(ctx, 256, "%s", text);
 }
 
 static void sound(void)
