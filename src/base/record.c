@@ -1,7 +1,6 @@
 /* record.c - the value of a mark; see record.h. */
 #include "base/record.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -43,6 +42,17 @@ size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out
     return at + CHECK_LENGTH;
 }
 
+bool tide__record_holds(const void *key, size_t key_length, const void *bytes, size_t length)
+{
+    const char *text = bytes;
+    char check[CHECK_LENGTH];
+    if (length != LENGTH_PLAIN && length != LENGTH_EPOCH) {
+        return false;
+    }
+    put_check(key, key_length, text, length - CHECK_LENGTH - 1, check);
+    return memcmp(check, text + length - CHECK_LENGTH, CHECK_LENGTH) == 0;
+}
+
 uint32_t tide__record_check(const void *bytes, size_t length)
 {
     const char *end = (const char *)bytes + length;
@@ -65,16 +75,10 @@ int tide__record_decode(const void *key, size_t key_length, const void *bytes, s
                         tide_mark *out)
 {
     const char *text = bytes;
-    char check[CHECK_LENGTH];
     tide_mark mark = {TIDE_TIME_NONE, TIDE_TIME_NONE, TIDE_TIME_NONE};
-    if (length != LENGTH_PLAIN && length != LENGTH_EPOCH) {
-        return TIDE_ECORRUPT;
-    }
-    size_t body = length - CHECK_LENGTH - 1;
-    put_check(key, key_length, text, body, check);
-    if (memcmp(check, text + body + 1, CHECK_LENGTH) != 0 || text[body] != '|' ||
-        text[TIME_LENGTH] != '|' || text[2 * TIME_LENGTH + 1] != '|' ||
-        !canonical_time(text, &mark.watermark) ||
+    if (!tide__record_holds(key, key_length, bytes, length) ||
+        text[length - CHECK_LENGTH - 1] != '|' || text[TIME_LENGTH] != '|' ||
+        text[2 * TIME_LENGTH + 1] != '|' || !canonical_time(text, &mark.watermark) ||
         !canonical_time(text + TIME_LENGTH + 1, &mark.updated_at)) {
         return TIDE_ECORRUPT;
     }

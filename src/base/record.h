@@ -8,6 +8,7 @@
 #ifndef TIDEMARK_BASE_RECORD_H
 #define TIDEMARK_BASE_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@
 
 /* The record of `mark` under `key`; returns its length. watermark and updated_at must be times. */
 size_t tide__record_encode(const tide__key *key, const tide_mark *mark, char out[TIDE__RECORD_MAX]);
+
+/* Whether a record of this key has the right check. */
+bool tide__record_holds(const void *key, size_t key_length, const void *bytes, size_t length);
 
 /* The check of a record, as a number; 0 of bytes that have none. */
 uint32_t tide__record_check(const void *bytes, size_t length);

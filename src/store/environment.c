@@ -299,7 +299,7 @@ int tide__environment_open(const char *path, const tide_options *options, tide__
         environment->map_bytes *= 2;
     }
     /* LMDB needs memory of its own beside the map. mmap may call a size that is too large for it
-     * invalid, and valgrind's does. */
+     * invalid, and valgrind's does. What is invalid for another reason stays so. */
     while (((rc = open_mdb(environment, options->max_readers, detail)) == TIDE_ENOMEM ||
             rc == TIDE_EINVAL) &&
            environment->map_bytes / 2 >= MAP_FLOOR_BYTES && environment->map_bytes / 2 >= used) {

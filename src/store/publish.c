@@ -36,13 +36,20 @@ typedef struct transaction {
 
 /* ---- inside a write transaction ----------------------------------------------------------------- */
 
+/* A record goes. One that does not hold does not tell what it has added. */
+static void goes(transaction *t, const MDB_val *name, const MDB_val *old)
+{
+    t->recount |= !tide__record_holds(name->mv_data, name->mv_size, old->mv_data, old->mv_size);
+    t->growth -= tide__record_check(old->mv_data, old->mv_size);
+}
+
 /* Puts the cursor on a mark, whose record goes. */
 static int take_out(transaction *t, MDB_val *name)
 {
     MDB_val old;
     int rc = mdb_cursor_get(t->marks, name, &old, MDB_SET);
     if (rc == 0) {
-        t->growth -= tide__record_check(old.mv_data, old.mv_size);
+        goes(t, name, &old);
     }
     return rc;
 }
@@ -212,7 +219,6 @@ static int set_in(transaction *t, MDB_txn *txn, tide__request *r, tide__detail *
 static int remove_in(transaction *t, tide__request *r, tide__detail *detail)
 {
     int rc = 0;
-    tide_mark mark;
     tide__key prefix;
     tide__key_of(r->id, &prefix);
     MDB_val key = {TIDE__KEY_PEER_END, prefix.text};
@@ -222,9 +228,7 @@ static int remove_in(transaction *t, tide__request *r, tide__detail *detail)
     while ((rc = mdb_cursor_get(t->marks, &key, &value, MDB_SET_RANGE)) == 0 &&
            key.mv_size > TIDE__KEY_PEER_END &&
            memcmp(key.mv_data, prefix.text, TIDE__KEY_PEER_END) == 0) {
-        t->recount |= tide__record_decode(key.mv_data, key.mv_size, value.mv_data, value.mv_size,
-                                          &mark) != TIDE_OK;
-        t->growth -= tide__record_check(value.mv_data, value.mv_size);
+        goes(t, &key, &value);
         rc = mdb_cursor_del(t->marks, 0);
         if (rc != 0) {
             break;

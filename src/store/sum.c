@@ -32,12 +32,10 @@ static int count(const tide__environment *environment, MDB_txn *txn, uint64_t *c
     MDB_cursor *cursor = NULL;
     MDB_val key;
     MDB_val value;
-    tide_mark mark;
     int rc = mdb_cursor_open(txn, environment->marks, &cursor);
     *checks = 0;
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        if (tide__record_decode(key.mv_data, key.mv_size, value.mv_data, value.mv_size, &mark) ==
-            TIDE_OK) {
+        if (tide__record_holds(key.mv_data, key.mv_size, value.mv_data, value.mv_size)) {
             *checks += tide__record_check(value.mv_data, value.mv_size);
         }
     }
@@ -54,8 +52,11 @@ int tide__sum_write(const tide__environment *environment, MDB_txn *txn, uint64_t
     MDB_val value;
     tide__sum sum = {0, 0};
     int rc = mdb_get(txn, environment->main, &key, &value);
-    if (rc == 0 && (!tide__sum_decode(value.mv_data, value.mv_size, &sum) ||
-                    !tide__sum_is_of(&sum, mdb_txn_id(txn) - 1))) {
+    if (rc == 0 && !tide__sum_decode(value.mv_data, value.mv_size, &sum)) {
+        return tide__fail(detail, TIDE_ECORRUPT, "%s: a damaged sum of the marks",
+                          environment->path);
+    }
+    if (rc == 0 && !tide__sum_is_of(&sum, mdb_txn_id(txn) - 1)) {
         return tide__fail(detail, TIDE_ECORRUPT, "%s: the sum of the marks is not of commit %zu",
                           environment->path, mdb_txn_id(txn) - 1);
     }

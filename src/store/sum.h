@@ -29,7 +29,8 @@ bool tide__sum_decode(const void *bytes, size_t length, tide__sum *out);
 bool tide__sum_is_of(const tide__sum *sum, uint64_t commit);
 
 /* Ends a transaction that has changed marks, whose checks have grown by `growth` together. Where
- * `recount`, or without a record (marks that mdb_load has made), all are added up instead.
+ * `recount`, or without a record (marks that mdb_load has made), all are added up instead, and what
+ * else may be of an earlier commit then counts as it is.
  * TIDE_ECORRUPT: the sum is not that of the commit before. */
 int tide__sum_write(const tide__environment *environment, MDB_txn *txn, uint64_t growth,
                     bool recount, tide__detail *detail);

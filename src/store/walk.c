@@ -15,7 +15,7 @@
  * - The main tree is of this very commit, and the checks of all marks make the sum that it bears:
  * no page is of an earlier one (sum.h).
  *
- * What cannot be seen: another UUID or time in "meta". LMDB keeps no checksums.
+ * What cannot be seen: records of "meta" that are right in form. LMDB keeps no checksums.
  *
  * Numbers in the file have the machine's byte order. The metadata's mapsize and address and the
  * padding of pages and trees are not checked: nothing reads them.

@@ -9,8 +9,9 @@
 
 #include <sqlite3.h>
 
-/* To be called when the connection is opened. A full disk is SQLITE_FULL then; kernels before 5.14
- * cannot be asked, and all is as it was. */
+/* To be called when the connection is opened. A full disk is SQLITE_FULL then. As before it is on
+ * kernels before 5.14, with another VFS, and where a page needs another block each time it is
+ * written (file systems that copy on write). */
 void tide__wal_index_guard(sqlite3 *db);
 
 #endif

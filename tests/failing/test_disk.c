@@ -171,6 +171,7 @@ START_TEST(a_store_where_no_space_can_be_asked_for)
 {
     no_fallocate = true;
     test_disk_run("a_store_where_no_space_can_be_asked_for", child_opens_stores, &ext4);
+    no_fallocate = false;
 }
 END_TEST
 

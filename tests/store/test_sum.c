@@ -2,6 +2,7 @@
 #define _GNU_SOURCE 1
 #include "store/sum.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,64 @@ START_TEST(it_is_right_again_without_the_damaged_mark)
 }
 END_TEST
 
+/* The same of one that is damaged while it is in memory, and is written anew from there. */
+START_TEST(it_is_right_again_over_the_damaged_mark)
+{
+    uuid_t d, p;
+    char resource[32];
+    tide_store *store = test_open(FILE_NAME, NULL);
+    tide_step step = {d, p, resource, TIDE_TIME_NONE, 9, TIDE_TIME_NONE};
+    tide_mark mark;
+    test_bytes file;
+    unsigned damaged = 0;
+    int fd;
+
+    test_numbered(0, d, p, resource);
+    ck_assert_int_eq(tide_advance(store, d, p, resource, 5), TIDE_OK);
+    ck_assert_int_eq(tide_advance_many(store, &step, 1, TIDE_DEFERRED), TIDE_OK);
+    file = test_read_file(FILE_NAME);
+    fd = open(FILE_NAME, O_WRONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    for (size_t at = 0; at + 71 < file.length; at++) { /* the record begins where the key ends */
+        if (memcmp(file.data + at,
+                   "resource-0"
+                   "1970-01-01T00:00:00.000000005Z",
+                   40) == 0) {
+            unsigned char digit = file.data[at + 10 + 70] == '0' ? '1' : '0';
+
+            ck_assert_int_eq(pwrite(fd, &digit, 1, (off_t)at + 10 + 70), 1);
+            damaged++;
+        }
+    }
+    close(fd);
+    free(file.data);
+    ck_assert_uint_gt(damaged, 0);
+    ck_assert_int_eq(tide_flush(store), TIDE_OK);
+    ck_assert_int_eq(tide_get(store, d, p, resource, &mark), TIDE_OK);
+    ck_assert_int_eq(mark.watermark, 9);
+    ck_assert_int_eq(tide_advance(store, d, p, resource, 10), TIDE_OK);
+    ck_assert_int_eq(tide_advance(store, d, p, resource, 11), TIDE_OK);
+    tide_close(store);
+    sound();
+}
+END_TEST
+
+START_TEST(a_file_that_mdb_load_has_made_is_sound)
+{
+    tide_store *store;
+
+    make_store();
+    ck_assert_int_eq(system("{ mdb_dump -n -a sync.mdb | mdb_load -n load.mdb; } 2>errors"), 0);
+    ck_assert_int_eq(rename("load.mdb", FILE_NAME), 0);
+    (void)unlink(FILE_NAME "-lock");
+    sound();
+    store = test_open(FILE_NAME, NULL);
+    ck_assert_int_eq(test_fill(store, 0, COUNT, 6), TIDE_OK);
+    tide_close(store);
+    sound();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sum");
@@ -335,5 +394,7 @@ int main(void)
     tcase_add_test(test, without_one_the_next_commit_counts);
     tcase_add_test(test, a_compact_copy_is_sound);
     tcase_add_test(test, it_is_right_again_without_the_damaged_mark);
+    tcase_add_test(test, it_is_right_again_over_the_damaged_mark);
+    tcase_add_test(test, a_file_that_mdb_load_has_made_is_sound);
     return test_run(suite);
 }
