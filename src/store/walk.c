@@ -472,7 +472,7 @@ static int walk_marks(tide__walk *w)
         rc = walk_tree(w, MARKS);
     }
     if (rc == TIDE_OK && w->summed && !main->faulty && !marks->faulty && w->sum.checks != 0) {
-        rc = go_on(w, marks, tide__walk_fault(w, marks->root, "marks of an earlier commit"));
+        rc = go_on(w, marks, tide__walk_fault(w, main->root, "its sum is not that of the marks"));
     }
     return rc;
 }

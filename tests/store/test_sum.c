@@ -220,7 +220,7 @@ START_TEST(another_sum_is_damage)
     begin();
     put_sum_of(mdb_txn_id(txn), read_sum().checks + 1);
     end();
-    refused("marks of an earlier commit");
+    refused("its sum is not that of the marks");
 }
 END_TEST
 
