@@ -107,16 +107,19 @@ static size_t list_commits(meta_pair metas, unsigned pages[2])
 }
 
 /* The commit before the last is what is left when the last one is damaged. Of it the first fault is
- * told: most that it has it shares with the last one. When it is no store it was none yet: of a
- * file that mdb_load has made. */
+ * told: most that it has it shares with the last one. Where it is no store, and has no sum
+ * either, it was none yet: of a file that mdb_load has made. */
 static int examine_previous(const tide__walk *w, const unsigned char *m)
 {
     tide__detail why;
     tide__walk before = {.fd = w->fd, .path = w->path, .detail = &why};
     tide__detail_clear(&why);
     int rc = tide__walk_commit(&before, m);
-    if (rc != TIDE_ECORRUPT && rc != TIDE_EIO) {
-        return rc == TIDE_EFORMAT ? TIDE_OK : rc;
+    if (rc == TIDE_EFORMAT && !before.summed) {
+        return TIDE_OK;
+    }
+    if (rc != TIDE_ECORRUPT && rc != TIDE_EFORMAT && rc != TIDE_EIO) {
+        return rc;
     }
     (void)tide__walk_note(
         w, tide__fail(w->detail, TIDE_ECORRUPT, "%s: the commit before the last, %llu: %s", w->path,
